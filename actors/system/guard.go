@@ -1,0 +1,89 @@
+package system
+
+import (
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"time"
+
+	"github.com/anthdm/hollywood/actor"
+)
+
+var (
+	// ErrCrashed answers the question whose handling panicked.
+	ErrCrashed = errors.New("internal error, see the log of the proxy")
+	// ErrStopped answers a question to an actor that is no more.
+	ErrStopped = errors.New("the proxy is shutting down")
+)
+
+// Panics of one actor that come closer together than this count as a row.
+const crashWindow = 10 * time.Second
+
+// crashesInARow is how many panics of a row make the guard rebuild the actor.
+const crashesInARow = 3
+
+// guard stands between the library and a receiver. No panic passes it: the
+// asker of the message that panicked gets an error, the actor keeps its state
+// and its inbox, and goes on with the next message.
+type guard[M any] struct {
+	cell     *cell
+	receiver Receiver[M]
+	stopped  bool
+	row      int
+	last     time.Time
+}
+
+// Receive implements the library's Receiver.
+func (g *guard[M]) Receive(c *actor.Context) {
+	switch m := c.Message().(type) {
+	case actor.Initialized, actor.Started:
+	case actor.Stopped:
+		if !g.stopped {
+			g.stopped = true
+			close(g.cell.stopped)
+		}
+	case M:
+		g.handle(m)
+	default:
+		g.cell.system.log.Error().Str("actor", g.cell.pid.ID).Msgf("Message of an unknown type %T was dropped", m)
+	}
+}
+
+func (g *guard[M]) handle(m M) {
+	// The ticket is taken first: once a pooled question is answered, it may
+	// already be another one.
+	asked := ticketOf(m)
+	defer func() {
+		if cause := recover(); cause != nil {
+			g.crashed(asked, cause, debug.Stack())
+		}
+	}()
+	g.receiver.Receive(m)
+}
+
+func (g *guard[M]) crashed(asked Ticket, cause any, stack []byte) {
+	s := g.cell.system
+	s.crashes.Add(1)
+	s.log.Error().Str("actor", g.cell.pid.ID).Str("panic", fmt.Sprint(cause)).Bytes("stack", stack).Msg("Actor panicked")
+	asked.fail(ErrCrashed)
+
+	if now := time.Now(); now.Sub(g.last) > crashWindow {
+		g.row, g.last = 1, now
+	} else {
+		g.row, g.last = g.row+1, now
+	}
+	if r, ok := g.receiver.(Rebuilder); ok && g.row >= crashesInARow {
+		g.row = 0
+		g.rebuild(r)
+	}
+}
+
+func (g *guard[M]) rebuild(r Rebuilder) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			g.cell.system.log.Error().Str("actor", g.cell.pid.ID).Str("panic", fmt.Sprint(cause)).Msg("Actor panicked while it was rebuilt")
+		}
+	}()
+	g.cell.system.log.Error().Str("actor", g.cell.pid.ID).Msg("Actor keeps panicking and is rebuilt from its last committed state")
+	r.Rebuild()
+}
