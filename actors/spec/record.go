@@ -58,8 +58,8 @@ type Options struct {
 	TLSOnDemandURL              string
 	TLSRedirect                 bool
 	CanonicalHost               string
-	ACMEDirectory               string
-	ACMECachePath               string
+	ACMEDirectory               string // empty: Let's Encrypt
+	ACMECachePath               string // empty: certs in the data folder
 	ErrorPagePath               string
 	StripPrefix                 bool
 	WriterAffinityTimeout       time.Duration
@@ -122,10 +122,3 @@ type Deployment struct {
 	DrainTimeout  time.Duration // how long requests on the old targets may take
 	Force         bool          // switch without waiting for health
 }
-
-// Defaults of deploy's flags that other packages need, too.
-const (
-	DefaultDeployTimeout = 30 * time.Second
-	DefaultDrainTimeout  = 30 * time.Second
-	DefaultMaxPause      = 30 * time.Second
-)
