@@ -46,7 +46,7 @@ type Result struct {
 	Kind     Kind
 	Status   int           // of the answer; 0: there was none
 	Location string        // of a redirect that was not followed
-	Detail   string        // the error, in words
+	Detail   string        // the status in words, or the error
 	Took     time.Duration // from the dial to the answer's head
 }
 
@@ -54,11 +54,11 @@ type Result struct {
 type Kind int
 
 const (
-	Answered Kind = iota // the target answered, with Status
-	Refused              // nothing listens there
-	TimedOut             // no answer within the check's time-out
-	NoSuchHost           // the name does not resolve
-	Failed               // anything else, see Detail
+	Answered   Kind = iota // the target answered, with Status
+	Refused                // nothing listens there
+	TimedOut               // no answer within the check's time-out
+	NoSuchHost             // the name does not resolve
+	Failed                 // anything else, see Detail
 )
 
 // Check asks a target once. It is injected, since actors know no HTTP, and

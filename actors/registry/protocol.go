@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"kamal-proxy/actors/service"
-	"kamal-proxy/actors/spec"
 	"kamal-proxy/actors/store"
 	"kamal-proxy/actors/system"
 )
@@ -49,6 +48,10 @@ type Restore struct {
 	Services []service.Restore
 }
 
+// Quiesce is told by main when the proxy begins to end, before the listeners
+// drain: requests that wait in a pause are answered 503.
+type Quiesce struct{}
+
 // Shutdown is told by main when the listeners have ended: it ends the
 // services and is answered when all of them, and the last save, are done.
 type Shutdown struct{ *system.Reply[struct{}] }
@@ -64,11 +67,7 @@ func (Order) registryMessage()       {}
 func (Remove) registryMessage()      {}
 func (List) registryMessage()        {}
 func (Restore) registryMessage()     {}
+func (Quiesce) registryMessage()     {}
 func (Shutdown) registryMessage()    {}
 func (fromService) registryMessage() {}
 func (fromStore) registryMessage()   {}
-
-// Snapshot is the answer to List: *spec.Record by name.
-var _ store.Snapshot = snapshot{}
-
-type record = *spec.Record

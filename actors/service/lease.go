@@ -8,3 +8,53 @@ func (l *Lease) Finish() { l.pool.service.Tell(Finish{l}) }
 // off when its target takes no new requests any more, and not only when the
 // drain's time is up.
 func (l *Lease) Upgraded() { l.pool.service.Tell(Upgraded{l}) }
+
+// leases is an intrusive list: a busy service takes and gives back a million
+// of them a second.
+type leases struct {
+	first *Lease
+	count int
+}
+
+func (ls *leases) add(l *Lease) {
+	l.next = ls.first
+	if ls.first != nil {
+		ls.first.previous = l
+	}
+	ls.first = l
+	ls.count++
+}
+
+func (ls *leases) remove(l *Lease) {
+	if l.previous != nil {
+		l.previous.next = l.next
+	} else {
+		ls.first = l.next
+	}
+	if l.next != nil {
+		l.next.previous = l.previous
+	}
+	l.previous, l.next = nil, nil
+	ls.count--
+}
+
+// sever cuts off the leases, or only the tunnels among them, and returns how
+// many it cut that were not cut before. They still say goodbye themselves.
+func (ls *leases) sever(why error, tunnelsOnly bool) int {
+	n := 0
+	for l := ls.first; l != nil; l = l.next {
+		if l.severed || tunnelsOnly && !l.tunnel {
+			continue
+		}
+		l.sever(why)
+		n++
+	}
+	return n
+}
+
+func (l *Lease) sever(why error) {
+	l.severed = true
+	if l.cut != nil {
+		l.cut(why)
+	}
+}

@@ -108,6 +108,10 @@ type Refused struct{ Err error }
 // 503, checks end, orders fail. What runs is left to its listeners. Then Gone.
 type Shutdown struct{}
 
+// Quiesce is sent by the registry when the proxy begins to end: what waits is
+// answered 503, and nothing waits any more.
+type Quiesce struct{}
+
 // Upgraded says that this lease became a tunnel. If its target is draining it
 // is cut at once.
 type Upgraded struct{ *Lease }
@@ -137,6 +141,7 @@ func (*Remove) serviceMessage()       {}
 func (*Restore) serviceMessage()      {}
 func (Granted) serviceMessage()       {}
 func (Refused) serviceMessage()       {}
+func (Quiesce) serviceMessage()       {}
 func (Shutdown) serviceMessage()      {}
 func (Upgraded) serviceMessage()      {}
 func (Finish) serviceMessage()        {}
@@ -204,3 +209,6 @@ const (
 	StageCut      Stage = "cut"      // the drain's time was up: InFlight were cut off
 	StageDrained  Stage = "drained"  // none was left
 )
+
+// Ref is a service's address.
+type Ref = system.Ref[Message]

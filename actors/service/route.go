@@ -4,6 +4,7 @@ import (
 	"context"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"kamal-proxy/actors/system"
 )
@@ -51,7 +52,8 @@ type Route struct {
 	answer chan Verdict
 	err    error
 
-	deadline int64 // of a held one, unix nanoseconds
+	to       Ref       // the service it was forwarded to; the registry's
+	deadline time.Time // of a held one; the service's
 }
 
 const (
@@ -90,6 +92,17 @@ func (r *Route) Answer(v Verdict) bool {
 	return true
 }
 
+// Forward sends the question on to a service. The registry calls it, as the
+// last thing it does with a Route.
+func (r *Route) Forward(to Ref) {
+	r.to = to
+	to.Tell(r)
+}
+
+// Left tells the service that the asker has abandoned the Route. The registry
+// calls it.
+func (r *Route) Left() { r.to.Tell(Leave{r}) }
+
 // Await waits for the answer and gives the Route back to its pool: it must not
 // be used afterwards. If ctx ends first, the Route is abandoned, leave is
 // called with it, to take it out of a queue, and the error is ctx's.
@@ -110,7 +123,7 @@ func (r *Route) Await(ctx context.Context, leave func(*Route)) (Verdict, error) 
 func (r *Route) release(v Verdict) (Verdict, error) {
 	err := r.err
 	turn := r.state.Load() >> stateBits
-	r.Facts, r.Cut, r.err = Facts{}, nil, nil
+	r.Facts, r.Cut, r.err, r.to = Facts{}, nil, nil, Ref{}
 	r.state.Store((turn+1)<<stateBits | pending)
 	routes.Put(r)
 	return v, err

@@ -1,0 +1,152 @@
+package registry
+
+import (
+	"errors"
+
+	"kamal-proxy/actors/service"
+	"kamal-proxy/actors/spec"
+	"kamal-proxy/actors/store"
+)
+
+// change is one service's change on its way to disk: a Claim, or, without a
+// record, its removal.
+type change struct {
+	sequence uint64
+	entry    *entry
+	record   *spec.Record
+	remove   *Remove
+}
+
+// claim decides on what a service wants to become, and has it saved.
+func (r *registry) claim(c service.Claim) {
+	e := r.byID[c.Service]
+	switch {
+	case e == nil || e.leaving:
+		return // its Remove is in its inbox
+	case e.removing != nil:
+		e.ref.Tell(service.Refused{Err: service.ErrRemoved})
+		return
+	case r.closing:
+		e.ref.Tell(service.Refused{Err: service.ErrShutdown})
+		return
+	}
+	if err := r.free(e, &c.Record.Options); err != nil {
+		e.ref.Tell(service.Refused{Err: err})
+		return
+	}
+	e.changing = true
+	r.reserved.put(e, &c.Record.Options)
+	r.save(&change{entry: e, record: c.Record})
+}
+
+func (r *registry) save(c *change) {
+	r.sequence++
+	c.sequence = r.sequence
+	r.desired = r.desired.with(c.entry.name, c.record)
+	r.pending = append(r.pending, c)
+	r.store.Tell(store.Save{Sequence: r.sequence, Records: r.desired})
+}
+
+// saved carries out what is on disk, or refuses what is not.
+func (r *registry) saved(s store.Saved) {
+	n := 0
+	for n < len(r.pending) && r.pending[n].sequence <= s.Sequence {
+		n++
+	}
+	done := r.pending[:n:n]
+	r.pending = r.pending[n:]
+	for _, c := range done {
+		r.settle(c, s.Err)
+	}
+	if s.Err != nil {
+		r.saveAgain()
+	}
+	r.finish()
+}
+
+// saveAgain brings what is desired back to what is on disk, after a save that
+// failed, with the changes that are still waiting for theirs.
+func (r *registry) saveAgain() {
+	r.desired = r.committed
+	if len(r.pending) == 0 {
+		return
+	}
+	r.sequence++
+	for _, c := range r.pending {
+		c.sequence = r.sequence
+		r.desired = r.desired.with(c.entry.name, c.record)
+	}
+	r.store.Tell(store.Save{Sequence: r.sequence, Records: r.desired})
+}
+
+func (r *registry) settle(c *change, err error) {
+	if c.record == nil {
+		r.removed(c, err)
+		return
+	}
+	e := c.entry
+	e.changing = false
+	r.reserved.take(e, &c.record.Options)
+	if err != nil {
+		e.ref.Tell(service.Refused{Err: notSaved(err)})
+	} else {
+		r.grant(e, c.record)
+	}
+	if e.removing != nil {
+		r.save(&change{entry: e, remove: e.removing})
+	}
+}
+
+// grant makes a saved change true. The service is told first, and the table
+// changed in the same Receive: whatever was routed before is in the service's
+// inbox before Granted.
+func (r *registry) grant(e *entry, record *spec.Record) {
+	e.ref.Tell(service.Granted{})
+	if e.record != nil {
+		r.table.take(e, &e.record.Options)
+	}
+	e.adopt(record)
+	r.table.put(e, &record.Options)
+	r.committed = r.committed.with(e.name, record)
+}
+
+// remove begins to take a service away; a change of it that is being saved is
+// let through first.
+func (r *registry) remove(m Remove) {
+	e := r.entries[m.Service]
+	switch {
+	case e == nil || e.record == nil:
+		m.Answer(struct{}{}, ErrNotFound)
+	case e.removing != nil:
+		e.waiting = append(e.waiting, m)
+	default:
+		e.removing = &m
+		if !e.changing {
+			r.save(&change{entry: e, remove: &m})
+		}
+	}
+}
+
+func (r *registry) removed(c *change, err error) {
+	e := c.entry
+	e.removing = nil
+	waiting := e.waiting
+	e.waiting = nil
+	if err != nil {
+		c.remove.Answer(struct{}{}, notSaved(err))
+	} else {
+		e.ref.Tell(&service.Remove{Asker: c.remove.Asker, DrainTimeout: c.remove.DrainTimeout})
+		r.table.take(e, &e.record.Options)
+		r.committed = r.committed.with(e.name, nil)
+		delete(r.entries, e.name)
+		e.leaving = true
+		r.config.Log.Info().Str("service", e.name).Msg("Removed")
+	}
+	for _, m := range waiting {
+		r.Receive(m)
+	}
+}
+
+var errNotSaved = errors.New("nothing was changed, because the state could not be saved")
+
+func notSaved(err error) error { return errors.Join(errNotSaved, err) }

@@ -1,0 +1,273 @@
+// Package registry is the root of the actors: it owns the names of the
+// services, their hosts and paths, and what is kept of them on disk. Every
+// request's question comes here and is forwarded to its service; every order
+// goes through here.
+//
+//	request ---Route---> registry ---Route---> service ---Verdict---> request
+//	order   ---Order---> registry ---Deploy--> service
+//	                     registry <--Claim---- service   (healthy, wants this)
+//	                     registry ---Save----> store
+//	                     registry <--Saved---- store     (it is on disk)
+//	                     registry --Granted--> service   (and the table changes)
+//
+// The order of these messages makes the switch safe: the registry is the only
+// sender of Route, Granted and Remove, and sends the last two in the Receive
+// that changes the table. No Receive waits, and none grows with the number of
+// services.
+package registry
+
+import (
+	"github.com/rs/zerolog"
+
+	"kamal-proxy/actors/healthcheck"
+	"kamal-proxy/actors/service"
+	"kamal-proxy/actors/spec"
+	"kamal-proxy/actors/store"
+	"kamal-proxy/actors/system"
+)
+
+// ErrNotFound answers an order to a service that is not there. Its text is
+// interface.
+var ErrNotFound = service.ErrNoService
+
+// Config is what the registry is made of.
+type Config struct {
+	System *system.System
+	Log    zerolog.Logger
+	// Store spawns the store, which is to tell what it has saved.
+	Store func(tell func(store.Saved)) system.Ref[store.Message]
+	// Connect, Check and MaxHeld are passed on to the services.
+	Connect func(target string, o spec.TargetOptions) (service.Upstream, error)
+	Check   func(target string, h spec.HealthCheck) healthcheck.Check
+	MaxHeld int
+	// Forgotten is called when a service is no more; it must not wait.
+	Forgotten func(name string)
+}
+
+type registry struct {
+	config Config
+	self   Ref
+	store  system.Ref[store.Message]
+
+	table     *table
+	reserved  *table // of changes that are being saved
+	entries   map[string]*entry
+	byID      map[uint64]*entry // those that are leaving, too
+	lastID    uint64
+	committed catalog // what is on disk
+	desired   catalog // with what is on its way there
+	pending   []*change
+	sequence  uint64
+
+	closing  bool
+	shutdown *Shutdown
+}
+
+// entry is one service as the registry knows it. Without a record it has
+// never switched, and is not there for anybody else.
+type entry struct {
+	id     uint64
+	name   string
+	ref    service.Ref
+	record *spec.Record
+	given  int // deploys that were forwarded
+
+	root      bool // it is at the root of its hosts
+	firstHost string
+	settings  *service.Settings // its own TLS settings
+
+	changing bool      // a Claim is being saved
+	removing *Remove   // accepted, not saved yet
+	waiting  []Message // orders for whoever has the name after that
+	leaving  bool      // removed, draining
+}
+
+func (e *entry) adopt(r *spec.Record) {
+	e.record = r
+	e.firstHost = r.Options.Hosts[0]
+	e.root = false
+	for _, prefix := range r.Options.PathPrefixes {
+		e.root = e.root || prefix == "/"
+	}
+	e.settings = &service.Settings{
+		Enabled:       r.Options.TLSEnabled,
+		Redirect:      r.Options.TLSRedirect,
+		CanonicalHost: r.Options.CanonicalHost,
+	}
+}
+
+// Spawn starts the registry, and the store.
+func Spawn(config Config) Ref {
+	return system.Spawn(config.System, "registry", 1024, func(self Ref) system.Receiver[Message] {
+		r := &registry{
+			config: config, self: self,
+			table: newTable(), reserved: newTable(),
+			entries: map[string]*entry{}, byID: map[uint64]*entry{},
+			committed: newCatalog(), desired: newCatalog(),
+		}
+		r.store = config.Store(func(s store.Saved) { self.Tell(fromStore{s}) })
+		return r
+	})
+}
+
+// Receive implements system.Receiver.
+func (r *registry) Receive(m Message) {
+	switch m := m.(type) {
+	case Route:
+		r.route(m.Route)
+	case Leave:
+		m.Left()
+	case Order:
+		r.order(m)
+	case Remove:
+		r.remove(m)
+	case List:
+		m.Answer(r.committed, nil)
+	case fromService:
+		r.heard(m.Event)
+	case fromStore:
+		r.saved(m.Saved)
+	case Restore:
+		r.restore(m)
+	case Quiesce:
+		r.quiesce()
+	case Shutdown:
+		r.end(m)
+	}
+}
+
+// route forwards a request's question to its service.
+func (r *registry) route(q *service.Route) {
+	e, prefix := r.table.match(q.Host, q.Path)
+	if e == nil {
+		q.Answer(service.Verdict{Action: service.Respond, Status: 404})
+		return
+	}
+	q.Prefix, q.Settings = prefix, r.settings(e)
+	q.Forward(e.ref)
+}
+
+// order forwards an operator's order; a deploy makes its service.
+func (r *registry) order(o Order) {
+	e := r.entries[o.Service]
+	if e != nil && e.removing != nil {
+		e.waiting = append(e.waiting, o)
+		return
+	}
+	deploy, isDeploy := o.Order.(*service.Deploy)
+	if isDeploy && deploy.Slot == service.Active {
+		r.deploy(e, o.Service, deploy)
+		return
+	}
+	if e == nil || e.record == nil {
+		o.Asking().Answer(struct{}{}, ErrNotFound)
+		return
+	}
+	if isDeploy {
+		e.given++
+	}
+	e.ref.Tell(o.Order)
+}
+
+// deploy forwards a deploy unless its hosts are taken already. They are looked
+// at again when its targets are healthy.
+func (r *registry) deploy(e *entry, name string, d *service.Deploy) {
+	if r.closing {
+		d.Answer(struct{}{}, service.ErrShutdown)
+		return
+	}
+	if err := r.free(e, &d.Options); err != nil {
+		d.Answer(struct{}{}, err)
+		return
+	}
+	if e == nil {
+		e = r.spawn(name)
+	}
+	e.given++
+	e.ref.Tell(d)
+}
+
+func (r *registry) spawn(name string) *entry {
+	r.lastID++
+	e := &entry{id: r.lastID, name: name}
+	e.ref = service.Spawn(service.Config{
+		ID: e.id, Name: name,
+		System: r.config.System, Log: r.config.Log,
+		Tell:    func(event service.Event) { r.self.Tell(fromService{event}) },
+		Connect: r.config.Connect, Check: r.config.Check, MaxHeld: r.config.MaxHeld,
+	})
+	r.entries[name], r.byID[e.id] = e, e
+	return e
+}
+
+func (r *registry) heard(event service.Event) {
+	switch event := event.(type) {
+	case service.Claim:
+		r.claim(event)
+	case service.Gone:
+		r.gone(event)
+	}
+}
+
+// gone lets a service go that has nothing left to do, unless it was given
+// something meanwhile.
+func (r *registry) gone(m service.Gone) {
+	e := r.byID[m.Service]
+	if e == nil {
+		return
+	}
+	if !r.closing && !e.leaving && (e.record != nil || e.given != m.Ended) {
+		return
+	}
+	delete(r.byID, e.id)
+	if r.entries[e.name] == e {
+		delete(r.entries, e.name)
+	}
+	e.ref.Stop()
+	if r.entries[e.name] == nil && r.config.Forgotten != nil {
+		r.config.Forgotten(e.name)
+	}
+	r.finish()
+}
+
+// restore takes up the state file's services, which serve at once.
+func (r *registry) restore(m Restore) {
+	for i := range m.Services {
+		restored := &m.Services[i]
+		record := restored.Record
+		if err := r.free(nil, &record.Options); err != nil {
+			r.config.Log.Error().Err(err).Str("service", record.Name).Msg("Two restored services want the same host, the first by name has it")
+		}
+		e := r.spawn(record.Name)
+		e.ref.Tell(restored)
+		e.adopt(record)
+		r.table.put(e, &record.Options)
+		r.committed = r.committed.with(e.name, record)
+	}
+	r.desired = r.committed
+	m.Answer(struct{}{}, nil)
+}
+
+func (r *registry) quiesce() {
+	r.closing = true
+	for _, e := range r.byID {
+		e.ref.Tell(service.Quiesce{})
+	}
+}
+
+func (r *registry) end(m Shutdown) {
+	r.closing = true
+	r.shutdown = &m
+	for _, e := range r.byID {
+		e.ref.Tell(service.Shutdown{})
+	}
+	r.finish()
+}
+
+// finish answers Shutdown once everything has ended.
+func (r *registry) finish() {
+	if r.shutdown != nil && len(r.byID) == 0 && len(r.pending) == 0 {
+		r.store.Stop()
+		r.shutdown.Answer(struct{}{}, nil)
+	}
+}

@@ -1,0 +1,224 @@
+package service
+
+import (
+	"slices"
+	"time"
+
+	"kamal-proxy/actors/healthcheck"
+	"kamal-proxy/actors/spec"
+	"kamal-proxy/actors/system"
+)
+
+// deploy is one Deploy order on its way.
+//
+//	queued --turn--> warming --all healthy--> claiming --granted--> (switched)
+//	any of them --time up, refused, removed--> (failed)
+type deploy struct {
+	*Deploy
+	pool       *pool
+	began      time.Time
+	timer      *time.Timer
+	generation int
+	claiming   bool
+	over       bool
+}
+
+// Deploys of one service queue until the switch; their drains go on beside the
+// next.
+func (s *service) order(d *Deploy) {
+	if d.Slot == Rollout && s.committed == nil {
+		d.done(ErrNoService)
+		return
+	}
+	s.queue = append(s.queue, &deploy{Deploy: d})
+	if s.deploying != nil {
+		d.notify(Progress{Stage: StageQueued})
+	}
+	s.nextDeploy()
+}
+
+func (s *service) nextDeploy() {
+	for s.deploying == nil && len(s.queue) > 0 {
+		d := s.queue[0]
+		s.queue = s.queue[1:]
+		s.warm(d)
+	}
+	if s.deploying == nil && s.committed == nil && !s.removed {
+		s.config.Tell(Gone{Service: s.config.ID, Ended: s.ended})
+	}
+}
+
+// warm makes the pool of a deploy and begins to check its targets.
+func (s *service) warm(d *deploy) {
+	s.deploying = d
+	d.began = time.Now()
+	options := d.TargetOptions
+	if d.Slot == Rollout {
+		options = s.committed.TargetOptions
+	}
+	if len(d.Targets) == 0 {
+		s.failDeploy(d, errNoTargets)
+		return
+	}
+	pool, err := s.open(d.Targets, d.Readers, options)
+	if err != nil {
+		s.failDeploy(d, err)
+		return
+	}
+	d.pool = pool
+	if d.How.Force {
+		pool.trust()
+		s.commitDeploy(d)
+		return
+	}
+	s.check(pool)
+	if d.How.DeployTimeout > 0 {
+		s.generation++
+		d.generation = s.generation
+		d.timer = system.After(s.self, d.How.DeployTimeout, Message(deployTimeout{d.generation}))
+	}
+}
+
+// checked takes in what a health check found out.
+func (s *service) checked(c healthcheck.Checked) {
+	w := s.watched[c.ID]
+	if w == nil {
+		return
+	}
+	was := w.target.healthy
+	w.target.healthy = c.Result.Healthy
+	d := s.deploying
+	if d == nil || d.pool != w.pool {
+		if was != c.Result.Healthy {
+			s.logHealth(w.target, c.Result)
+		}
+		return
+	}
+	s.warming(d, w.target, c.Result)
+}
+
+func (s *service) warming(d *deploy, t *target, result healthcheck.Result) {
+	elapsed := time.Since(d.began)
+	if result.Healthy {
+		d.notify(Progress{Stage: StageHealthy, Target: t.name, Detail: result.String(), Elapsed: elapsed})
+		if d.pool.healthy() && !d.claiming {
+			s.commitDeploy(d)
+		}
+		return
+	}
+	t.reports.add(result)
+	d.notify(Progress{Stage: StageChecking, Target: t.name, Detail: result.String(), Elapsed: elapsed})
+	if d.How.DeployTimeout <= 0 && !d.claiming { // one check decides
+		s.failDeploy(d, s.diagnose(d))
+	}
+}
+
+func (s *service) deployTimeout(generation int) {
+	d := s.deploying
+	if d != nil && d.generation == generation && !d.claiming {
+		s.failDeploy(d, s.diagnose(d))
+	}
+}
+
+func (s *service) diagnose(d *deploy) error {
+	check := d.TargetOptions.HealthCheck
+	if d.Slot == Rollout {
+		check = s.committed.TargetOptions.HealthCheck
+	}
+	return diagnose(d.pool, check, d.How.DeployTimeout)
+}
+
+// commitDeploy takes the switch to the registry; from here on the time limit
+// does not count any more.
+func (s *service) commitDeploy(d *deploy) {
+	d.claiming = true
+	if d.timer != nil {
+		d.timer.Stop()
+	}
+	c := &commit{
+		change: d.change,
+		apply:  func() { s.switchTo(d) },
+		refuse: func(err error) { s.failDeploy(d, err) },
+	}
+	if d.Slot == Active {
+		c.assets = &d.Assets
+	}
+	s.commit(c)
+}
+
+// change writes the deploy into a copy of the service's record.
+func (d *deploy) change(r *spec.Record) error {
+	if d.Slot == Rollout {
+		r.RolloutTargets, r.RolloutReaders = slices.Clone(d.Targets), slices.Clone(d.Readers)
+		return nil
+	}
+	next := &spec.Record{Name: r.Name, Options: d.Options, TargetOptions: d.TargetOptions}
+	next = next.Clone()
+	next.CarryUnknown(r)
+	next.ActiveTargets, next.ActiveReaders = slices.Clone(d.Targets), slices.Clone(d.Readers)
+	next.RolloutTargets, next.RolloutReaders, next.Rollout = r.RolloutTargets, r.RolloutReaders, r.Rollout
+	next.PauseController = r.PauseController
+	*r = *next
+	return nil
+}
+
+// switchTo swaps the pools: every request routed before this message is on the
+// old one, every later one goes to the new. Nothing makes the deploy fail any
+// more.
+func (s *service) switchTo(d *deploy) {
+	old := s.slots[d.Slot]
+	s.slots[d.Slot] = d.pool
+	s.serve(d.pool)
+	s.endDeploy(d)
+	d.notify(Progress{Stage: StageSwitched, Elapsed: time.Since(d.began)})
+	s.logSwitch(d)
+	s.replace(old, d.How.DrainTimeout, d.Asker)
+	s.nextDeploy()
+}
+
+// replace retires a pool, and answers the order when it has drained.
+func (s *service) replace(old *pool, timeout time.Duration, a *Asker) {
+	if old == nil {
+		a.done(nil)
+		return
+	}
+	s.retire(old)
+	s.drain(&drain{pools: []*pool{old}, asker: a, then: func() { a.done(nil) }}, timeout)
+}
+
+// failDeploy ends a deploy that did not switch; nothing has changed.
+func (s *service) failDeploy(d *deploy, err error) {
+	if d.over {
+		return
+	}
+	if d.pool != nil {
+		s.retire(d.pool)
+	}
+	s.endDeploy(d)
+	d.done(err)
+	s.nextDeploy()
+}
+
+func (s *service) endDeploy(d *deploy) {
+	d.over = true
+	s.ended++
+	if d.timer != nil {
+		d.timer.Stop()
+	}
+	if s.deploying == d {
+		s.deploying = nil
+	}
+}
+
+func (s *service) logHealth(t *target, r healthcheck.Result) {
+	event := s.config.Log.Info()
+	if !r.Healthy {
+		event = s.config.Log.Warn()
+	}
+	event.Str("service", s.config.Name).Str("target", t.name).Bool("healthy", r.Healthy).Str("check", r.String()).Msg("Target health changed")
+}
+
+func (s *service) logSwitch(d *deploy) {
+	s.config.Log.Info().Str("service", s.config.Name).Strs("targets", d.Targets).Strs("readers", d.Readers).
+		Strs("hosts", s.committed.Options.Hosts).Bool("rollout", d.Slot == Rollout).Msg("Deployed")
+}

@@ -1,0 +1,165 @@
+package service
+
+import (
+	"errors"
+	"time"
+
+	"kamal-proxy/actors/spec"
+)
+
+// ErrNoService answers an order to a service that is not there: it never
+// switched, or was removed. Its text is interface.
+var ErrNoService = errors.New("service not found")
+
+func (s *service) pause(o *Pause) {
+	s.commit(&commit{
+		change: func(r *spec.Record) error {
+			r.PauseController.State = spec.Paused
+			r.PauseController.FailAfter = o.MaxPause
+			return nil
+		},
+		apply:  func() { s.quieten(o.Asker, o.DrainTimeout) },
+		refuse: o.done,
+	})
+}
+
+func (s *service) stop(o *Stop) {
+	s.commit(&commit{
+		change: func(r *spec.Record) error {
+			r.PauseController.State = spec.Stopped
+			r.PauseController.StopMessage = o.Message
+			return nil
+		},
+		apply: func() {
+			for _, r := range s.gate.release() {
+				r.Answer(s.unavailable(0))
+			}
+			s.quieten(o.Asker, o.DrainTimeout)
+		},
+		refuse: o.done,
+	})
+}
+
+// quieten waits until the requests that came before a pause or stop have
+// ended; a resume ends the wait.
+func (s *service) quieten(a *Asker, timeout time.Duration) {
+	a.notify(Progress{Stage: StageSwitched})
+	s.drain(&drain{pools: s.pools(), asker: a, byGate: true, then: func() { a.done(nil) }}, timeout)
+}
+
+func (s *service) resume(o *Resume) {
+	s.commit(&commit{
+		change: func(r *spec.Record) error {
+			r.PauseController.State = spec.Running
+			return nil
+		},
+		apply: func() {
+			s.endDrains(func(d *drain) bool { return d.byGate && !d.severed })
+			for _, r := range s.gate.release() {
+				s.route(r)
+			}
+			o.done(nil)
+		},
+		refuse: o.done,
+	})
+}
+
+// endDrains ends those drains without cutting anything off.
+func (s *service) endDrains(which func(*drain) bool) {
+	var ended []*drain
+	for _, d := range s.drains {
+		if which(d) {
+			ended = append(ended, d)
+		}
+	}
+	for _, d := range ended {
+		s.drained(d)
+	}
+}
+
+func (s *service) split(o *Split) {
+	s.commit(&commit{
+		change: func(r *spec.Record) error {
+			if o.Rollout != nil && len(r.RolloutTargets) == 0 {
+				return ErrNoRollout
+			}
+			r.Rollout = o.Rollout
+			return nil
+		},
+		apply:  func() { o.done(nil) },
+		refuse: o.done,
+	})
+}
+
+// remove ends everything but the requests under way, and when those have
+// ended, the service.
+func (s *service) remove(o *Remove) {
+	s.removed = true
+	s.endOrders(ErrRemoved)
+	for _, r := range s.gate.release() {
+		r.Answer(Verdict{Action: Respond, Status: 404})
+	}
+	pools := s.pools()
+	for i, p := range s.slots {
+		if p != nil {
+			s.slots[i] = nil
+			s.retire(p)
+		}
+	}
+	s.drain(&drain{pools: pools, asker: o.Asker, then: func() {
+		o.done(nil)
+		s.gone()
+	}}, o.DrainTimeout)
+}
+
+// shutdown ends what waits: the proxy ends, and the listeners have seen to the
+// requests.
+func (s *service) shutdown() {
+	s.removed = true
+	s.endOrders(ErrShutdown)
+	s.quiesce()
+	s.endDrains(func(*drain) bool { return true })
+	for i, p := range s.slots {
+		if p != nil {
+			s.slots[i] = nil
+			s.retire(p)
+		}
+	}
+	s.gone()
+}
+
+// quiesce answers what is held, and holds no more.
+func (s *service) quiesce() {
+	s.closing = true
+	for _, r := range s.gate.release() {
+		r.Answer(s.unavailable(retryAfter))
+	}
+}
+
+func (s *service) endOrders(err error) {
+	queue := s.queue
+	s.queue = nil
+	if s.deploying != nil {
+		s.failDeploy(s.deploying, err)
+	}
+	for _, d := range queue {
+		s.endDeploy(d)
+		d.done(err)
+	}
+	s.refuseAll(err)
+}
+
+func (s *service) gone() {
+	s.config.Tell(Gone{Service: s.config.ID, Ended: s.ended})
+}
+
+// pools are all that have or may get leases.
+func (s *service) pools() []*pool {
+	var pools []*pool
+	for _, p := range s.slots {
+		if p != nil {
+			pools = append(pools, p)
+		}
+	}
+	return append(pools, s.retired...)
+}

@@ -1,0 +1,174 @@
+package service
+
+import (
+	"slices"
+
+	"kamal-proxy/actors/healthcheck"
+	"kamal-proxy/actors/spec"
+)
+
+// pool is the targets of one deploy, and the leases on them. It is warming,
+// then in a slot, then retired: closed to new requests, and gone with its last
+// lease.
+//
+//	warming --granted--> active or rollout --replaced--> retired --empty--> closed
+type pool struct {
+	service Ref
+	writers rotation
+	readers rotation
+	leases  leases
+	checked bool // its checks have begun
+	retired bool // takes no new requests any more
+	closed  bool // and its targets are let go
+}
+
+// target is one instance of the app.
+type target struct {
+	id       uint64 // of its health check's results
+	name     string // as given to deploy
+	upstream Upstream
+	check    healthcheck.Ref
+	healthy  bool
+	reports  reports
+}
+
+func (p *pool) targets(yield func(*target) bool) {
+	for _, t := range p.writers.targets {
+		if !yield(t) {
+			return
+		}
+	}
+	for _, t := range p.readers.targets {
+		if !yield(t) {
+			return
+		}
+	}
+}
+
+// lone reports whether the pool has one target: it is never taken out, and not
+// checked any more once it serves.
+func (p *pool) lone() bool {
+	return len(p.writers.targets)+len(p.readers.targets) == 1
+}
+
+// trust takes all targets for healthy until a check says otherwise.
+func (p *pool) trust() {
+	for t := range p.targets {
+		t.healthy = true
+	}
+}
+
+func (p *pool) healthy() bool {
+	for t := range p.targets {
+		if !t.healthy {
+			return false
+		}
+	}
+	return true
+}
+
+// pick chooses the target of a request: a healthy reader for reads, where
+// there are readers, else a healthy writer. nil: none is healthy.
+func (p *pool) pick(read bool) *target {
+	if read {
+		if t := p.readers.next(); t != nil {
+			return t
+		}
+	}
+	return p.writers.next()
+}
+
+// watched is a target whose checks are under way, found by their ID.
+type watched struct {
+	target *target
+	pool   *pool
+}
+
+// open makes a pool. Its targets are not checked and take no traffic yet.
+func (s *service) open(writers, readers []string, options spec.TargetOptions) (*pool, error) {
+	p := &pool{service: s.self}
+	for i, name := range append(slices.Clone(writers), readers...) {
+		t, err := s.target(name, options)
+		if err != nil {
+			s.retire(p)
+			return nil, err
+		}
+		s.watched[t.id] = &watched{t, p}
+		if i < len(writers) {
+			p.writers.targets = append(p.writers.targets, t)
+		} else {
+			p.readers.targets = append(p.readers.targets, t)
+		}
+	}
+	return p, nil
+}
+
+func (s *service) target(name string, options spec.TargetOptions) (*target, error) {
+	upstream, err := s.config.Connect(name, options)
+	if err != nil {
+		return nil, err
+	}
+	s.lastTarget++
+	t := &target{id: s.lastTarget, name: name, upstream: upstream}
+	t.check = healthcheck.Spawn(s.config.System, healthcheck.Config{
+		ID:       t.id,
+		Interval: options.HealthCheck.Interval,
+		Timeout:  options.HealthCheck.Timeout,
+		Check:    s.config.Check(name, options.HealthCheck),
+		Tell:     func(c healthcheck.Checked) { s.self.Tell(checked{c}) },
+	})
+	return t, nil
+}
+
+// check begins to check a pool's targets, once.
+func (s *service) check(p *pool) {
+	if p.checked {
+		return
+	}
+	p.checked = true
+	for t := range p.targets {
+		t.check.Tell(healthcheck.Begin{})
+	}
+}
+
+// serve puts a pool into its slot's place in the life of its targets: a lone
+// one is not checked any more, several are checked on.
+func (s *service) serve(p *pool) {
+	if p.lone() {
+		p.trust()
+		s.unwatch(p)
+		return
+	}
+	for t := range p.targets {
+		t.reports = nil
+		t.check.Tell(healthcheck.Settle{})
+	}
+	s.check(p)
+}
+
+// retire closes a pool to new requests and ends its checks.
+func (s *service) retire(p *pool) {
+	p.retired = true
+	s.unwatch(p)
+	s.retired = append(s.retired, p)
+	s.tidy(p)
+}
+
+// tidy lets a retired pool's targets go once nobody is on them.
+func (s *service) tidy(p *pool) {
+	if !p.retired || p.closed || p.leases.count > 0 {
+		return
+	}
+	p.closed = true
+	s.retired = without(s.retired, p)
+	for t := range p.targets {
+		t.upstream.Close()
+	}
+}
+
+func (s *service) unwatch(p *pool) {
+	for t := range p.targets {
+		delete(s.watched, t.id)
+		t.check.Tell(healthcheck.Halt{})
+	}
+}

@@ -1,0 +1,143 @@
+// Package service is one service: the gate before it, the targets that take
+// its requests, the leases on them, and the deploys that replace them. Its
+// actor is the lock that all of this needs; no bytes pass through it.
+//
+//	(new) --deploy granted--> running <--pause, stop, resume--> paused, stopped
+//	any   --removed--> draining --empty--> (gone)
+//
+// What it is asked, it answers at once, or keeps the asker's reply and goes
+// on: a request that waits for a resume, a deploy that waits for health, a
+// drain that waits for leases are entries in its state. Nothing here blocks.
+//
+// A change of what is kept on disk is a commit (commit.go): it takes effect
+// when the registry has granted it.
+package service
+
+import (
+	"errors"
+
+	"github.com/rs/zerolog"
+
+	"kamal-proxy/actors/healthcheck"
+	"kamal-proxy/actors/spec"
+	"kamal-proxy/actors/system"
+)
+
+// ErrShutdown ends the orders under way when the proxy ends.
+var ErrShutdown = system.ErrStopped
+
+var errNoTargets = errors.New("no target was given; name one with --target host:port")
+
+// Config is what a service is made of.
+type Config struct {
+	ID     uint64
+	Name   string
+	System *system.System
+	Log    zerolog.Logger
+	// Tell is the way to the registry.
+	Tell func(Event)
+	// Connect makes a target's connections; nothing is dialed yet.
+	Connect func(target string, o spec.TargetOptions) (Upstream, error)
+	// Check makes the call that checks a target.
+	Check func(target string, h spec.HealthCheck) healthcheck.Check
+	// MaxHeld bounds the requests that wait during a pause.
+	MaxHeld int
+}
+
+type service struct {
+	config Config
+	self   Ref
+
+	committed *spec.Record // nil: never switched
+	policy    *Policy
+	assets    Assets
+	gate      gate
+	slots     [2]*pool
+	retired   []*pool // that still have leases
+	drains    []*drain
+
+	deploying *deploy
+	queue     []*deploy
+	ended     int // deploys that switched or failed
+
+	commits  []*commit
+	claimed  *spec.Record // of the first commit, which is with the registry
+	claiming bool
+
+	watched    map[uint64]*watched
+	lastTarget uint64
+	generation int // of timers
+	sweeper    sweeper
+	spare      *Lease
+	closing    bool // the proxy ends: nothing is held any more
+	removed    bool
+}
+
+// Spawn starts a service that has no targets yet.
+func Spawn(config Config) Ref {
+	return system.Spawn(config.System, "service", 64, func(self Ref) system.Receiver[Message] {
+		return newService(config, self)
+	})
+}
+
+func newService(config Config, self Ref) *service {
+	return &service{config: config, self: self, watched: map[uint64]*watched{}}
+}
+
+// Receive implements system.Receiver.
+func (s *service) Receive(m Message) {
+	switch m := m.(type) {
+	case *Route:
+		s.route(m)
+	case Finish:
+		s.finish(m.Lease)
+	case Leave:
+		s.gate.leave(m.Route)
+	case Upgraded:
+		s.upgraded(m.Lease)
+	case *Deploy:
+		s.order(m)
+	case *Pause:
+		s.pause(m)
+	case *Stop:
+		s.stop(m)
+	case *Resume:
+		s.resume(m)
+	case *Split:
+		s.split(m)
+	case *Remove:
+		s.remove(m)
+	case *Restore:
+		s.restore(m)
+	case Granted:
+		s.granted()
+	case Refused:
+		s.refused(m.Err)
+	case checked:
+		s.checked(m.Checked)
+	case deployTimeout:
+		s.deployTimeout(m.generation)
+	case drainTimeout:
+		s.timeUp(m.drain)
+	case sweepDue:
+		s.sweep(m.generation)
+	case Quiesce:
+		s.quiesce()
+	case Shutdown:
+		s.shutdown()
+	}
+}
+
+// Rebuild implements system.Rebuilder: the gate and the policy go back to what
+// is committed; pools, leases, drains and deploys stay as they are.
+func (s *service) Rebuild() {
+	if s.committed != nil {
+		s.adopt(s.committed)
+	}
+	if s.gate.State == spec.Running {
+		for _, r := range s.gate.release() {
+			s.route(r)
+		}
+	}
+	s.claim()
+}
