@@ -77,7 +77,10 @@ func (m *mender) targetOptions(t *TargetOptions) {
 	mendNumber(m, "max_response_body_size", &t.MaxResponseBodySize, 0, 0)
 
 	h := &t.HealthCheck
-	h.Path = normalizeCheckPath(h.Path)
+	if h.Path = normalizeCheckPath(h.Path); !printable(h.Path) {
+		m.note("path %q cannot be asked for: %s is used", h.Path, d.HealthCheck.Path)
+		h.Path = d.HealthCheck.Path
+	}
 	mendNumber(m, "interval", &h.Interval, 1, d.HealthCheck.Interval)
 	mendNumber(m, "timeout", &h.Timeout, 1, d.HealthCheck.Timeout)
 	if h.Port < 0 || h.Port > 65535 {
