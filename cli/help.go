@@ -1,0 +1,100 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+func (a *app) helpCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "help [command]",
+		Short: "Explain a command and its flags",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			about, rest, err := cmd.Root().Find(args)
+			if err != nil {
+				return err
+			}
+			if len(rest) > 0 {
+				return fmt.Errorf("unknown command %q for %q", rest[0], about.CommandPath())
+			}
+			about.InitDefaultHelpFlag()
+			printHelp(a.console.out, about)
+			return nil
+		},
+	}
+}
+
+func printHelp(w io.Writer, cmd *cobra.Command) {
+	about := cmd.Long
+	if about == "" {
+		about = cmd.Short
+	}
+	fmt.Fprintf(w, "%s\n\nUsage:\n", about)
+	if cmd.HasAvailableSubCommands() {
+		fmt.Fprintf(w, "  %s <command>\n\nCommands:\n", cmd.CommandPath())
+		for _, sub := range cmd.Commands() {
+			if sub.IsAvailableCommand() || sub.Name() == "help" {
+				fmt.Fprintf(w, "  %-10s %s\n", sub.Name(), sub.Short)
+			}
+		}
+	} else {
+		fmt.Fprintf(w, "  %s\n", cmd.UseLine())
+		if len(cmd.Aliases) > 0 {
+			fmt.Fprintf(w, "  %s\n", cmd.Aliases[0])
+		}
+	}
+	for _, t := range topicsOf(cmd) {
+		fmt.Fprintf(w, "\n%s:\n%s", t.title, t.flags.FlagUsages())
+	}
+	if cmd.Example != "" {
+		fmt.Fprintf(w, "\nExamples:\n%s\n", cmd.Example)
+	}
+}
+
+// topic is a group of flags that help shows together.
+type topic struct {
+	title string
+	flags *pflag.FlagSet
+}
+
+const (
+	topicKey     = "topic"
+	defaultTopic = "Flags"
+)
+
+// addTopic gives cmd the flags that add defines, under one title.
+func addTopic(cmd *cobra.Command, title string, add func(*pflag.FlagSet)) *pflag.FlagSet {
+	flags := pflag.NewFlagSet(title, pflag.ContinueOnError)
+	add(flags)
+	flags.VisitAll(func(f *pflag.Flag) {
+		f.Annotations = map[string][]string{topicKey: {title}}
+	})
+	cmd.Flags().SortFlags = false
+	cmd.Flags().AddFlagSet(flags)
+	return flags
+}
+
+// topicsOf returns cmd's flags by topic, in the order of their definition.
+func topicsOf(cmd *cobra.Command) []topic {
+	var topics []topic
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		title := defaultTopic
+		if t := f.Annotations[topicKey]; t != nil {
+			title = t[0]
+		}
+		i := 0
+		for i < len(topics) && topics[i].title != title {
+			i++
+		}
+		if i == len(topics) {
+			set := pflag.NewFlagSet(title, pflag.ContinueOnError)
+			set.SortFlags = false
+			topics = append(topics, topic{title, set})
+		}
+		topics[i].flags.AddFlag(f)
+	})
+	return topics
+}

@@ -1,0 +1,75 @@
+package cli
+
+import (
+	"fmt"
+	"strconv"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"kamal-proxy/transport/control"
+)
+
+const defaultMaxHeld = 1000
+
+func (a *app) runCommand() *cobra.Command {
+	o := RunOptions{HTTPPort: 80, HTTPSPort: 443, MaxHeld: defaultMaxHeld}
+	cmd := &cobra.Command{
+		Use:   "run [flags]",
+		Short: "Run the proxy",
+		Long: `Run the proxy until it is told to stop by SIGTERM or SIGINT.
+
+Each flag can be given by the environment, too: --http-port is read from
+KAMAL_PROXY_HTTP_PORT and, without that, from HTTP_PORT. A flag that is given
+on the command line counts more.`,
+		Args: cobra.NoArgs,
+	}
+	flags := addTopic(cmd, "Flags", func(f *pflag.FlagSet) {
+		f.SortFlags = false
+		f.BoolVar(&o.Debug, "debug", false, "log details")
+		f.Var((*port)(&o.HTTPPort), "http-port", "`port` for HTTP, 0 for any free one")
+		f.Var((*port)(&o.HTTPSPort), "https-port", "`port` for HTTPS, 0 for any free one")
+		f.Var((*port)(&o.MetricsPort), "metrics-port", "`port` for metrics, 0 for none")
+		f.BoolVar(&o.HTTP3, "http3", false, "serve HTTP/3, too, on the HTTPS port")
+		f.Var((*count)(&o.MaxHeld), "max-held", "how many requests each paused service holds")
+	})
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if err := a.readEnvironment(flags); err != nil {
+			return err
+		}
+		o.Socket = control.SocketPath(a.env)
+		o.Data = DataFolder(a.env)
+		return a.run(cmd.Context(), o)
+	}
+	return cmd
+}
+
+// port is a flag's value from 0 to 65535.
+type port int
+
+func (p *port) String() string { return strconv.Itoa(int(*p)) }
+func (p *port) Type() string   { return "port" }
+
+func (p *port) Set(s string) error {
+	n, err := strconv.ParseUint(s, 10, 16)
+	if err != nil {
+		return fmt.Errorf("a port is a number from 0 to 65535")
+	}
+	*p = port(n)
+	return nil
+}
+
+// count is a flag's value that is not negative.
+type count int
+
+func (c *count) String() string { return strconv.Itoa(int(*c)) }
+func (c *count) Type() string   { return "number" }
+
+func (c *count) Set(s string) error {
+	n, err := strconv.ParseUint(s, 10, 31)
+	if err != nil {
+		return fmt.Errorf("it must be a whole number, 0 or more")
+	}
+	*c = count(n)
+	return nil
+}
