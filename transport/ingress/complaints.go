@@ -1,0 +1,71 @@
+package ingress
+
+import (
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+)
+
+// complaintsInterval is how often failed handshakes are summed up.
+const complaintsInterval = time.Minute
+
+// complaints takes the lines that net/http logs. Most are about what clients
+// do, and anybody can cause them at any rate: they are told at level DEBUG, and
+// failed TLS handshakes are summed up once a minute.
+type complaints struct {
+	log zerolog.Logger
+
+	mu     sync.Mutex
+	failed int    // handshakes since the last summary
+	last   string // of them
+	timer  *time.Timer
+	closed bool
+}
+
+// Write takes one line of net/http's log.
+func (c *complaints) Write(line []byte) (int, error) {
+	text := strings.TrimSpace(string(line))
+	switch {
+	case strings.HasPrefix(text, "http: TLS handshake error"):
+		c.log.Debug().Str("error", text).Msg("TLS handshake failed")
+		c.count(text)
+	case strings.HasPrefix(text, "http: Accept error"):
+		c.log.Warn().Str("error", text).Msg("Unable to accept a connection, trying again")
+	default:
+		c.log.Debug().Str("error", text).Msg("Connection failed")
+	}
+	return len(line), nil
+}
+
+func (c *complaints) count(text string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.failed++
+	c.last = text
+	if c.timer == nil && !c.closed {
+		c.timer = time.AfterFunc(complaintsInterval, c.summarise)
+	}
+}
+
+func (c *complaints) summarise() {
+	c.mu.Lock()
+	failed, last := c.failed, c.last
+	c.failed, c.timer = 0, nil
+	c.mu.Unlock()
+	if failed > 0 {
+		c.log.Info().Int("count", failed).Str("last", last).Msg("TLS handshakes failed")
+	}
+}
+
+// close tells what has not been summed up yet.
+func (c *complaints) close() {
+	c.mu.Lock()
+	c.closed = true
+	if c.timer != nil {
+		c.timer.Stop()
+	}
+	c.mu.Unlock()
+	c.summarise()
+}

@@ -1,0 +1,146 @@
+package ingress
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"kamal-proxy/transport/exchange"
+)
+
+// lists are the memory of one exchange's header lists.
+type lists struct {
+	fields exchange.Header // the request's
+	values []string        // of a response's map: one piece for all its values
+}
+
+// maxPooled is the longest list that is kept.
+const maxPooled = 256
+
+var pool = sync.Pool{New: func() any {
+	return &lists{fields: make(exchange.Header, 0, 32), values: make([]string, 0, 32)}
+}}
+
+func takeLists() *lists { return pool.Get().(*lists) }
+
+// give takes the request's list back, which may have grown.
+func (l *lists) give(fields exchange.Header) {
+	if cap(fields) > maxPooled || cap(l.values) > maxPooled {
+		return
+	}
+	clear(fields[:cap(fields)])
+	clear(l.values)
+	l.fields, l.values = fields[:0], l.values[:0]
+	pool.Put(l)
+}
+
+// fill puts header into net/http's map. What says how a message is framed is
+// net/http's own to write.
+func (l *lists) fill(h http.Header, header exchange.Header) {
+	l.values = slices.Grow(l.values[:0], len(header))
+	for _, f := range header {
+		name := http.CanonicalHeaderKey(f.Name)
+		switch name {
+		case "Transfer-Encoding":
+			continue
+		case "Connection":
+			if !strings.EqualFold(f.Value, "close") {
+				continue
+			}
+		}
+		if h[name] != nil {
+			h[name] = append(h[name], f.Value)
+			continue
+		}
+		n := len(l.values)
+		l.values = append(l.values, f.Value)
+		h[name] = l.values[n : n+1 : n+1]
+	}
+}
+
+// frame says in h how long the body is and what the connection's fate is, and
+// keeps net/http from guessing.
+func (e *webExchange) frame(h http.Header, status int, length int64) {
+	switch {
+	case status == http.StatusNotModified:
+		// net/http drops these from a 304 under their usual spelling
+		// (RFC 9110, section 15.4.5, wants them kept).
+		respell(h, "Content-Length")
+		respell(h, "Content-Type")
+	case status == http.StatusNoContent:
+		delete(h, "Content-Length")
+	case e.r.Method == http.MethodHead:
+		if lengths := h["Content-Length"]; len(lengths) > 1 {
+			h["Content-Length"] = lengths[:1]
+		}
+	case length >= 0:
+		h["Content-Length"] = []string{strconv.FormatInt(length, 10)}
+	default:
+		delete(h, "Content-Length")
+	}
+	if _, ok := h["Content-Type"]; !ok {
+		h["Content-Type"] = nil
+	}
+	if e.r.ProtoMajor == 1 && e.lastOfConnection() {
+		h["Connection"] = []string{"close"}
+	}
+}
+
+// lastOfConnection reports whether an HTTP/1 connection must be closed after
+// this response: because of what net/http hides (see the package's comment), or
+// because the rest of the request's body is still to come.
+func (e *webExchange) lastOfConnection() bool {
+	return e.r.ProtoMinor == 0 || e.r.ContentLength < 0 || !e.body.ended.Load()
+}
+
+// respell moves a field's first value to the name in lower case.
+func respell(h http.Header, name string) {
+	if values := h[name]; len(values) > 0 {
+		h[strings.ToLower(name)] = values[:1]
+	}
+	delete(h, name)
+}
+
+func bodyless(method string, status int) bool {
+	return method == http.MethodHead || status == http.StatusNoContent || status == http.StatusNotModified
+}
+
+// mayTrail reports whether a field may be a trailer: none that frames or
+// routes a message (RFC 9110, section 6.5.1).
+func mayTrail(name string) bool {
+	switch http.CanonicalHeaderKey(name) {
+	case "Transfer-Encoding", "Content-Length", "Trailer", "Host", "Connection", "Content-Encoding", "Content-Type",
+		"Content-Range", "Authorization", "Cookie", "Set-Cookie", "Keep-Alive", "Upgrade", "Te":
+		return false
+	}
+	return true
+}
+
+// switchingHead is the head of a 101 response, with header's fields as they
+// are. Connection and Upgrade are added where it has none.
+func switchingHead(header exchange.Header, protocol string) ([]byte, error) {
+	head := append(make([]byte, 0, 256), "HTTP/1.1 101 Switching Protocols\r\n"...)
+	for _, f := range header {
+		if strings.ContainsAny(f.Name, "\r\n:") || strings.ContainsAny(f.Value, "\r\n") {
+			return nil, fmt.Errorf("the target's header field %q cannot be passed on", f.Name)
+		}
+		head = appendField(head, f.Name, f.Value)
+	}
+	if !header.Has("Connection") {
+		head = appendField(head, "Connection", "Upgrade")
+	}
+	if !header.Has("Upgrade") {
+		head = appendField(head, "Upgrade", protocol)
+	}
+	return append(head, "\r\n"...), nil
+}
+
+func appendField(head []byte, name, value string) []byte {
+	head = append(head, name...)
+	head = append(head, ": "...)
+	head = append(head, value...)
+	return append(head, "\r\n"...)
+}
