@@ -1,0 +1,99 @@
+// Package proxy is the story of one request: it asks where the request goes
+// and carries the answer out. Serve shows the whole of it; each stage has a
+// file of its own.
+package proxy
+
+import (
+	"context"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"kamal-proxy/actors/service"
+	"kamal-proxy/transport/accesslog"
+	"kamal-proxy/transport/exchange"
+	"kamal-proxy/transport/pages"
+)
+
+// Config is what a Proxy works with.
+type Config struct {
+	// Ask tells the registry a request's question, and Leave that its asker
+	// has gone.
+	Ask   func(*service.Route)
+	Leave func(*service.Route)
+
+	Log     AccessLog
+	Metrics Metrics      // nil: none are kept
+	Pages   *pages.Pages // where a service has none of its own; nil: the built-in ones
+	Logger  zerolog.Logger
+}
+
+// AccessLog takes one Entry a request, from many goroutines at once. The Entry
+// is the Proxy's again when Log returns.
+type AccessLog interface {
+	Log(*accesslog.Entry)
+}
+
+// Metrics counts the requests of services, from many goroutines at once. Each
+// Begin is followed by one End.
+type Metrics interface {
+	Begin(service string)
+	End(service, method string, status int, d time.Duration)
+}
+
+// Sender is a target that takes requests; the Target of a Verdict is one.
+type Sender interface {
+	// Send sends a request and returns the head of its response. The request's
+	// header is end-to-end, but for TE where trailers are welcome; its Upgrade
+	// says whether to ask for another protocol. interim is called, on the
+	// caller's goroutine, for each response before the final one (1xx but for
+	// 101); its error ends the request. When ctx ends, so does the request:
+	// Send, or a read of the response's body, fails.
+	Send(ctx context.Context, request *exchange.Request, interim func(status int, header exchange.Header) error) (*exchange.Response, error)
+}
+
+// Proxy serves requests.
+type Proxy struct {
+	config Config
+	keys   logKeys
+
+	// A lease's goodbye, and that it became a tunnel.
+	finish   func(*service.Lease)
+	upgraded func(*service.Lease)
+}
+
+// New makes a Proxy.
+func New(config Config) *Proxy {
+	return &Proxy{
+		config:   config,
+		finish:   (*service.Lease).Finish,
+		upgraded: (*service.Lease).Upgraded,
+	}
+}
+
+// Serve answers one request and returns when that is done; the ingress calls
+// it on the request's goroutine, and ends the response's body afterwards.
+// Whatever happens, even a panic, costs this request only.
+func (p *Proxy) Serve(x exchange.Exchange) {
+	v := p.receive(x)
+	defer v.end()
+	defer v.rescue()
+
+	v.scrub()
+	v.identify()
+	if v.refused() || !v.ask() {
+		return
+	}
+	switch v.verdict.Action {
+	case service.Forward:
+		v.strip()
+		v.introduce()
+		if response := v.send(); response != nil {
+			v.relay(response)
+		}
+	case service.Redirect:
+		v.redirect()
+	default:
+		v.respond()
+	}
+}

@@ -1,0 +1,101 @@
+package proxy
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"kamal-proxy/actors/service"
+	"kamal-proxy/transport/accesslog"
+	"kamal-proxy/transport/exchange"
+)
+
+// visit is one request on its way through the proxy.
+type visit struct {
+	proxy   *Proxy
+	x       exchange.Exchange
+	request *exchange.Request
+
+	// ctx ends when the client has gone, or with a cause when the service cuts
+	// the request off.
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+
+	verdict service.Verdict
+	policy  *service.Policy // never nil
+	counted bool            // by Metrics
+	tunnel  bool            // the exchange was handed over
+	outcome int             // the status to log where it is not the one sent
+
+	entry  accesslog.Entry
+	inform func(int, exchange.Header) error // the method, bound once
+}
+
+var visits = sync.Pool{New: func() any {
+	v := new(visit)
+	v.inform = v.interim
+	return v
+}}
+
+var noPolicy service.Policy
+
+// receive begins a visit, and notes of the request what the stages change.
+func (p *Proxy) receive(x exchange.Exchange) *visit {
+	v := visits.Get().(*visit)
+	v.proxy, v.x, v.request, v.policy = p, x, x.Request(), &noPolicy
+	v.ctx, v.cancel = context.WithCancelCause(x.Context())
+	v.note()
+	return v
+}
+
+// end says goodbye, whatever has happened.
+func (v *visit) end() {
+	if lease := v.verdict.Lease; lease != nil {
+		v.proxy.finish(lease)
+	}
+	v.cancel(nil)
+	v.report()
+
+	headers := v.entry.Headers
+	clear(headers)
+	*v = visit{inform: v.inform, entry: accesslog.Entry{Headers: headers[:0]}}
+	visits.Put(v)
+}
+
+// report tells the metrics and the access log how it went.
+func (v *visit) report() {
+	e := &v.entry
+	e.Duration = time.Since(e.Started)
+	switch {
+	case v.tunnel:
+		e.Status = http.StatusSwitchingProtocols
+	default:
+		e.Status, e.RespContentLength = v.x.Sent()
+	}
+	if v.outcome != 0 {
+		e.Status = v.outcome
+	}
+	if v.counted {
+		v.proxy.config.Metrics.End(e.Service, e.Method, e.Status, e.Duration)
+	}
+	v.proxy.config.Log.Log(e)
+}
+
+// rescue answers a request whose handling panicked.
+func (v *visit) rescue() {
+	cause := recover()
+	if cause == nil {
+		return
+	}
+	v.proxy.config.Logger.Error().Str("request_id", v.entry.RequestID).Str("service", v.entry.Service).
+		Str("panic", fmt.Sprint(cause)).Bytes("stack", debug.Stack()).Msg("Request panicked")
+	defer func() {
+		if recover() != nil {
+			v.x.Abort()
+		}
+	}()
+	v.giveUp(http.StatusInternalServerError)
+}
