@@ -18,20 +18,46 @@ type cell struct {
 	stopped  chan struct{}
 }
 
-func closing() chan struct{} { return make(chan struct{}) }
+// nobodyStopped is what the zero Ref's Stopped returns.
+var nobodyStopped = func() chan struct{} { c := make(chan struct{}); close(c); return c }()
 
 // Tell puts m into the actor's inbox and returns at once. What one sender
-// tells arrives in order. What is told to an actor that has stopped is
-// dropped, and a question in it fails with ErrStopped.
+// tells arrives in order. What is told to an actor that has stopped, or has no
+// time left before it does, is dropped, and a question in it fails with
+// ErrStopped.
 func (r Ref[M]) Tell(m M) {
 	if r.cell == nil {
 		return
 	}
-	select {
-	case <-r.stopped:
-		ticketOf(m).fail(ErrStopped)
-	default:
+	asked := ticketOf(m) // first: once it is sent, m may be answered and used again
+	if !r.isStopped() {
 		r.system.engine.Send(r.pid, m)
+	}
+	if r.stopping.Load() && asked.Asked != nil {
+		r.failWhenStopped(asked)
+	}
+}
+
+// failWhenStopped fails a question that came while the actor was ending, unless
+// it is still answered: the library drops what it finds no time for. A question
+// that was in the inbox before the stop needs none of this.
+func (r Ref[M]) failWhenStopped(asked Ticket) {
+	if r.isStopped() {
+		asked.fail(ErrStopped)
+		return
+	}
+	go func() {
+		<-r.stopped
+		asked.fail(ErrStopped)
+	}()
+}
+
+func (c *cell) isStopped() bool {
+	select {
+	case <-c.stopped:
+		return true
+	default:
+		return false
 	}
 }
 
@@ -44,7 +70,12 @@ func (r Ref[M]) Stop() {
 }
 
 // Stopped is closed when the actor has handled its last message.
-func (r Ref[M]) Stopped() <-chan struct{} { return r.stopped }
+func (r Ref[M]) Stopped() <-chan struct{} {
+	if r.cell == nil {
+		return nobodyStopped
+	}
+	return r.stopped
+}
 
 // String names the actor in logs: its kind and number.
 func (r Ref[M]) String() string {

@@ -31,11 +31,18 @@ func (t Ticket) fail(err error) {
 	}
 }
 
-func ticketOf(m any) Ticket {
-	if q, ok := m.(Question); ok {
-		return q.Ticket()
+// ticketOf returns m's ticket, or none if m is no question, or a broken one.
+func ticketOf(m any) (t Ticket) {
+	q, ok := m.(Question)
+	if !ok {
+		return Ticket{}
 	}
-	return Ticket{}
+	defer func() {
+		if recover() != nil {
+			t = Ticket{}
+		}
+	}()
+	return q.Ticket()
 }
 
 // Reply is where the one answer to an order goes. The first answer wins, all

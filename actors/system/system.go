@@ -59,17 +59,24 @@ type Rebuilder interface {
 
 // Spawn starts an actor that takes messages of type M, usually a sealed
 // interface. The id is unique for the life of the system. The inbox begins
-// with the given number of places and grows by itself. make is called before
-// Spawn returns, on the caller's goroutine.
-func Spawn[M any](s *System, kind string, inbox int, make func(self Ref[M]) Receiver[M]) Ref[M] {
+// with the given number of places and grows by itself. produce is called before
+// Spawn returns, on the caller's goroutine; what self is told meanwhile waits
+// in the inbox.
+func Spawn[M any](s *System, kind string, inbox int, produce func(self Ref[M]) Receiver[M]) Ref[M] {
 	id := strconv.FormatUint(s.lastID.Add(1), 10)
 	self := Ref[M]{&cell{
 		system:  s,
 		pid:     actor.NewPID(s.engine.Address(), kind+"/"+id),
-		stopped: closing(),
+		stopped: make(chan struct{}),
 	}}
-	g := &guard[M]{cell: self.cell, receiver: make(self)}
-	s.engine.Spawn(func() actor.Receiver { return g }, kind,
+	g := &guard[M]{cell: self.cell}
+	guarded := func() actor.Receiver {
+		if g.receiver == nil {
+			g.receiver = produce(self)
+		}
+		return g
+	}
+	s.engine.Spawn(guarded, kind,
 		actor.WithID(id), actor.WithInboxSize(inbox),
 		actor.WithMaxRestarts(-1), actor.WithRestartDelay(0))
 	return self
