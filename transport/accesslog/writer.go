@@ -1,0 +1,187 @@
+package accesslog
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+)
+
+const (
+	batchSize  = 64 << 10              // written at once when so much is there
+	batchDelay = 50 * time.Millisecond // or when the first line is so old
+	maxPending = 4 << 20               // lines beyond are dropped
+	closeLimit = 2 * time.Second       // for what is left at Close
+)
+
+// errBlocked is returned by Close.
+var errBlocked = errors.New("the log's output takes no more lines, the last ones are lost")
+
+// Writer is the one way of all log lines to an output. It never makes its
+// callers wait: lines are kept in memory, in order, and written by a goroutine
+// of its own, the access log's in batches, all others at once. When the output
+// does not keep up, lines are dropped whole, and a line says how many.
+type Writer struct {
+	out       io.Writer
+	wake      chan struct{} // capacity 1: there is something to write now
+	closed    chan struct{}
+	closeOnce sync.Once
+	done      chan struct{} // closed when the goroutine has ended
+
+	// The goroutine's own.
+	lost int  // lines that no report has told of
+	torn bool // the last line was written in part
+
+	mu      sync.Mutex
+	pending []byte
+	spare   []byte // what pending was before, to be used again
+	dropped int    // lines, for want of room
+	timer   *time.Timer
+	ended   bool
+}
+
+// NewWriter starts a Writer, which Close ends.
+func NewWriter(out io.Writer) *Writer {
+	w := &Writer{out: out, wake: make(chan struct{}, 1), closed: make(chan struct{}), done: make(chan struct{})}
+	w.timer = time.AfterFunc(batchDelay, w.rouse)
+	w.timer.Stop()
+	go w.run()
+	return w
+}
+
+// Write takes one line, or several, and has them written at once. It never
+// fails.
+func (w *Writer) Write(lines []byte) (int, error) {
+	w.add(lines)
+	w.rouse()
+	return len(lines), nil
+}
+
+// batched is the Writer for lines that may wait for others.
+type batched struct{ *Writer }
+
+func (b batched) Write(lines []byte) (int, error) {
+	if b.add(lines) >= batchSize {
+		b.rouse()
+	}
+	return len(lines), nil
+}
+
+// add appends lines to what is pending and returns its size.
+func (w *Writer) add(lines []byte) int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	switch {
+	case w.ended:
+		w.out.Write(lines)
+	case len(w.pending)+len(lines) > maxPending:
+		w.dropped += bytes.Count(lines, newline)
+	default:
+		if len(w.pending) == 0 {
+			w.timer.Reset(batchDelay)
+		}
+		w.pending = append(w.pending, lines...)
+	}
+	return len(w.pending)
+}
+
+var newline = []byte{'\n'}
+
+func (w *Writer) rouse() {
+	select {
+	case w.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (w *Writer) run() {
+	defer close(w.done)
+	for {
+		select {
+		case <-w.wake:
+			w.flush()
+		case <-w.closed:
+			for w.flush(); !w.end(); w.flush() {
+			}
+			return
+		}
+	}
+}
+
+// flush writes what is pending, and then what was dropped in its stead.
+func (w *Writer) flush() {
+	w.mu.Lock()
+	batch := w.pending
+	w.pending, w.spare = w.spare[:0], nil
+	w.lost += w.dropped
+	w.dropped = 0
+	w.timer.Stop()
+	w.mu.Unlock()
+
+	w.write(batch)
+	w.report()
+	w.recycle(batch)
+}
+
+func (w *Writer) write(batch []byte) {
+	if w.torn {
+		if _, err := w.out.Write(newline); err != nil {
+			w.lost += bytes.Count(batch, newline)
+			return
+		}
+		w.torn = false
+	}
+	if len(batch) == 0 {
+		return
+	}
+	if n, err := w.out.Write(batch); err != nil {
+		n = min(max(n, 0), len(batch))
+		w.lost += bytes.Count(batch[n:], newline)
+		w.torn = n > 0 && batch[n-1] != '\n'
+	}
+}
+
+// report tells that lines were lost, or tries again later.
+func (w *Writer) report() {
+	if w.lost == 0 || w.torn {
+		return
+	}
+	_, err := fmt.Fprintf(w.out, `{"time":%q,"level":"ERROR","msg":"Log lines were lost, the output does not keep up","lines":%d}`+"\n",
+		time.Now().Format(time.RFC3339Nano), w.lost)
+	if err == nil {
+		w.lost = 0
+	}
+}
+
+// recycle keeps a buffer for later, unless it has grown out of the usual.
+func (w *Writer) recycle(batch []byte) {
+	if cap(batch) > 4*batchSize {
+		return
+	}
+	w.mu.Lock()
+	w.spare = batch[:0]
+	w.mu.Unlock()
+}
+
+// end lets later lines be written directly, once nothing is pending.
+func (w *Writer) end() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.ended = len(w.pending) == 0
+	return w.ended
+}
+
+// Close writes what is pending and ends the goroutine. It gives up on an
+// output that does not take it within two seconds. Lines that come later are
+// written directly.
+func (w *Writer) Close() error {
+	w.closeOnce.Do(func() { close(w.closed) })
+	select {
+	case <-w.done:
+		return nil
+	case <-time.After(closeLimit):
+		return errBlocked
+	}
+}
