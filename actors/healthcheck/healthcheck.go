@@ -55,7 +55,7 @@ func Spawn(s *system.System, config Config) Ref {
 func (h *healthcheck) Receive(m Message) {
 	switch m := m.(type) {
 	case Begin:
-		h.check()
+		h.begin()
 	case Settle:
 		h.settled = true
 	case probed:
@@ -66,6 +66,12 @@ func (h *healthcheck) Receive(m Message) {
 		}
 	case Halt:
 		h.halt()
+	}
+}
+
+func (h *healthcheck) begin() {
+	if h.generation == 0 {
+		h.check()
 	}
 }
 
