@@ -1,0 +1,151 @@
+package upstream
+
+import (
+	"context"
+	"io"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"kamal-proxy/transport/exchange"
+)
+
+// call is one request on its way, and the response that it got. It is used
+// once. The caller's goroutine runs all of it but send.go's pump, and stop,
+// which ctx's end runs.
+type call struct {
+	target   *Target
+	ctx      context.Context
+	request  *exchange.Request
+	interim  func(int, exchange.Header) error
+	response exchange.Response
+	out      outgoing
+	answered bool // something of a response was read
+	closed   atomic.Bool
+	unwatch  func() bool   // nil: ctx cannot end
+	pumped   chan struct{} // closed when the pump has ended; nil: there is none
+
+	mu      sync.Mutex
+	conn    *conn // nil before the first connection
+	ended   error // why the call was cut off, or nil
+	reading bool  // a Read of the request's Body is under way
+	headIn  bool  // the final head has come: no time limit from now on
+	sent    bool  // the request has gone out to its end
+	broken  bool  // writing the request failed
+
+	refilled  bool // the buffer has another part than the first
+	repeating bool // the request is about to be sent on another connection
+}
+
+// watch makes the end of ctx cut the call off.
+func (x *call) watch() {
+	if x.ctx.Done() == nil {
+		return
+	}
+	stop := func() { x.stop(context.Cause(x.ctx)) }
+	if a, ok := x.ctx.(interface{ AfterFunc(func()) func() bool }); ok {
+		x.unwatch = a.AfterFunc(stop)
+	} else {
+		x.unwatch = context.AfterFunc(x.ctx, stop)
+	}
+}
+
+// unwatched ends watching; false says that the call was, or is being, cut off.
+func (x *call) unwatched() bool {
+	unwatch := x.unwatch
+	x.unwatch = nil
+	return unwatch == nil || unwatch()
+}
+
+var longAgo = time.Unix(1, 0)
+
+// stop cuts the call off: reads and writes under way fail. The first reason
+// counts.
+func (x *call) stop(reason error) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.ended == nil {
+		x.ended = reason
+	}
+	if x.conn != nil {
+		x.conn.setDeadline(longAgo)
+	}
+	if body, ok := x.request.Body.(io.Closer); ok && x.reading {
+		body.Close()
+	}
+}
+
+func (x *call) reason() error {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.ended
+}
+
+// use makes c the call's connection, with its time limit, unless the call was
+// cut off in the meantime.
+func (x *call) use(c *conn, deadline time.Time) error {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.conn, x.sent, x.broken, x.repeating = c, false, false, false
+	c.before = c.written
+	if x.ended == nil {
+		c.setDeadline(deadline)
+	}
+	return x.ended
+}
+
+// limit moves the time limit, while the final head has not come.
+func (x *call) limit(deadline time.Time) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.ended == nil && !x.headIn {
+		x.conn.setDeadline(deadline)
+	}
+}
+
+// deadline is the time limit, if it began now.
+func (x *call) deadline() time.Time {
+	if x.target.options.ResponseTimeout <= 0 {
+		return time.Time{}
+	}
+	return time.Now().Add(x.target.options.ResponseTimeout)
+}
+
+// do is the whole of Send, once more if the first connection turns out dead.
+func (x *call) do() error {
+	if err := x.prepare(); err != nil {
+		return err
+	}
+	deadline := x.deadline()
+	if c := x.target.take(); c != nil {
+		err := x.try(c, deadline)
+		if err == nil || !x.mayRepeat(err) {
+			return x.explain(err)
+		}
+		c.close()
+	}
+	c, err := x.target.dial(x.ctx, deadline)
+	if err != nil {
+		return err
+	}
+	return x.explain(x.try(c, deadline))
+}
+
+// try sends the request on c and reads the response's head.
+func (x *call) try(c *conn, deadline time.Time) error {
+	if err := x.use(c, deadline); err != nil {
+		return err
+	}
+	x.begin()
+	return x.receive()
+}
+
+// abandon ends a call that got no response.
+func (x *call) abandon() {
+	x.unwatched()
+	x.halt()
+	if x.conn != nil {
+		x.conn.close()
+	}
+	x.out.free()
+}

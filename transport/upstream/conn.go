@@ -1,0 +1,158 @@
+package upstream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"syscall"
+	"time"
+
+	"kamal-proxy/transport/exchange"
+	"kamal-proxy/transport/http1"
+)
+
+// conn is one connection to a target. A call owns it, or the pool.
+type conn struct {
+	net.Conn
+	raw     syscall.RawConn
+	reader  *http1.Reader
+	header  exchange.Header // its room is used again
+	reused  bool            // it has carried a request before
+	armed   bool            // a deadline was set
+	written int64           // bytes in all
+	before  int64           // of these, before the current request
+	since   time.Time       // idle
+
+	// What the functions below work on: they are made once, so that calls
+	// through raw cost no allocation.
+	out    []byte
+	n      int
+	errno  error
+	peeked [1]byte
+	write  func(fd uintptr) bool
+	peek   func(fd uintptr)
+	await  func(fd uintptr) bool
+}
+
+// dial connects to the target before deadline, if there is one.
+func (t *Target) dial(ctx context.Context, deadline time.Time) (*conn, error) {
+	limit := deadline
+	if limit.IsZero() {
+		limit = time.Now().Add(t.options.DialTimeout)
+	}
+	dialing, cancel := context.WithDeadline(ctx, limit)
+	defer cancel()
+	nc, err := t.options.DialContext(dialing, "tcp", t.options.Address)
+	switch {
+	case err == nil:
+		return newConn(nc)
+	case ctx.Err() != nil:
+		return nil, context.Cause(ctx)
+	case !deadline.IsZero() && !time.Now().Before(deadline):
+		return nil, fmt.Errorf("unable to connect to %s: %w", t.options.Address, ErrTimeout)
+	default:
+		return nil, fmt.Errorf("unable to connect to %s: %w: %w", t.options.Address, ErrUnreachable, err)
+	}
+}
+
+func newConn(nc net.Conn) (*conn, error) {
+	socket, ok := nc.(syscall.Conn)
+	if !ok {
+		nc.Close()
+		return nil, fmt.Errorf("%w: a %T is not a socket", ErrUnreachable, nc)
+	}
+	raw, err := socket.SyscallConn()
+	if err != nil {
+		nc.Close()
+		return nil, fmt.Errorf("%w: %w", ErrUnreachable, err)
+	}
+	c := &conn{Conn: nc, raw: raw, reader: http1.NewReader(nc, responseLimits)}
+	c.write, c.peek, c.await = c.writeNow, c.peekNow, c.peekReady
+	return c, nil
+}
+
+func (c *conn) close() {
+	c.Conn.Close()
+	c.reader.Discard(len(c.reader.Buffered()))
+	c.reader.Release()
+}
+
+// rest gives the buffers back until the next request.
+func (c *conn) rest() {
+	c.reader.Release()
+	c.reused, c.since = true, time.Now()
+}
+
+// setDeadline sets the deadline of all reading and writing; the zero time is
+// none.
+func (c *conn) setDeadline(t time.Time) {
+	if t.IsZero() && !c.armed {
+		return
+	}
+	c.armed = !t.IsZero()
+	c.Conn.SetDeadline(t)
+}
+
+// tryWrite writes what the kernel takes without waiting.
+func (c *conn) tryWrite(p []byte) (int, error) {
+	c.out, c.n, c.errno = p, 0, nil
+	err := c.raw.Write(c.write)
+	c.out = nil
+	c.written += int64(c.n)
+	if err == nil {
+		err = c.errno
+	}
+	return c.n, err
+}
+
+func (c *conn) writeNow(fd uintptr) bool {
+	c.errno = syscall.EINTR
+	for c.errno == syscall.EINTR {
+		c.n, c.errno = syscall.Write(int(fd), c.out)
+	}
+	if c.errno != nil {
+		c.n = 0
+	}
+	if c.errno == syscall.EAGAIN {
+		c.errno = nil
+	}
+	return true
+}
+
+// Write writes all of p.
+func (c *conn) Write(p []byte) (int, error) {
+	n, err := c.Conn.Write(p)
+	c.written += int64(n)
+	return n, err
+}
+
+// quiet reports whether the connection is open and nothing has come in.
+func (c *conn) quiet() bool {
+	return c.raw.Control(c.peek) == nil && c.errno == syscall.EAGAIN
+}
+
+func (c *conn) peekNow(fd uintptr) {
+	c.errno = syscall.EINTR
+	for c.errno == syscall.EINTR {
+		c.n, _, c.errno = syscall.Recvfrom(int(fd), c.peeked[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+	}
+}
+
+func (c *conn) peekReady(fd uintptr) bool {
+	c.peekNow(fd)
+	return c.errno != syscall.EAGAIN
+}
+
+// awaitInput waits until a byte, or the end, has come in. It reads nothing.
+func (c *conn) awaitInput() error {
+	if len(c.reader.Buffered()) > 0 {
+		return nil
+	}
+	return c.raw.Read(c.await)
+}
+
+// died tells the errors of a connection that was closed by the other end.
+func died(err error) bool {
+	return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNABORTED)
+}

@@ -1,0 +1,205 @@
+package upstream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"kamal-proxy/transport/exchange"
+	"kamal-proxy/transport/http1"
+)
+
+const (
+	maxInterim   = 100         // 1xx responses to one request
+	continueWait = time.Second // for 100 Continue, then the body is sent without (RFC 9110, section 10.1.1)
+)
+
+// receive reads up to the final response's head.
+func (x *call) receive() error {
+	reader, res := x.conn.reader, &x.response
+	res.Header = x.conn.header
+	holding := x.out.expects && !x.broken
+	var until time.Time
+	if holding {
+		until = time.Now().Add(continueWait)
+	}
+	for range maxInterim {
+		if holding && !x.awaitWord(until) {
+			holding = false
+			x.startPump(len(x.out.data))
+		}
+		if err := reader.ReadResponse(x.request.Method, res); err != nil {
+			return err
+		}
+		x.answered = true
+		if res.Status >= 200 || res.Status == 101 {
+			return x.accept()
+		}
+		if holding && res.Status == 100 {
+			holding = false
+			x.startPump(len(x.out.data))
+		}
+		if x.interim != nil {
+			if err := x.interim(res.Status, res.Header); err != nil {
+				x.stop(err)
+				return err
+			}
+		}
+	}
+	return fmt.Errorf("%w: more than %d interim responses", http1.ErrMalformedResponse, maxInterim)
+}
+
+// awaitWord waits for the target's answer to Expect, and reports whether
+// something came before the given time. Where the call was cut off, or its own
+// time is up, what comes next will tell.
+func (x *call) awaitWord(until time.Time) bool {
+	deadline := x.deadline()
+	if !deadline.IsZero() && deadline.Before(until) {
+		return true
+	}
+	x.limit(until)
+	err := x.conn.awaitInput()
+	x.limit(deadline)
+	return err == nil || x.reason() != nil || !isTimeout(err)
+}
+
+// accept takes over the final response.
+func (x *call) accept() error {
+	res, c := &x.response, x.conn
+	c.header = res.Header[:0]
+	if res.Status == 101 {
+		return x.acceptTunnel()
+	}
+	x.mu.Lock()
+	x.headIn = true
+	if x.ended == nil && !c.reader.Body().Here() {
+		c.setDeadline(time.Time{})
+	}
+	ended := x.ended
+	x.mu.Unlock()
+	res.Body, res.Close = x, x.Close
+	return ended
+}
+
+// acceptTunnel takes over the connection of a response that switches
+// protocols.
+func (x *call) acceptTunnel() error {
+	res, c := &x.response, x.conn
+	if x.request.Upgrade == "" || !x.finish() {
+		return fmt.Errorf("%w: it switches protocols unasked", http1.ErrMalformedResponse)
+	}
+	if !x.unwatched() {
+		return context.Cause(x.ctx)
+	}
+	c.setDeadline(time.Time{})
+	res.Header = cloned(res.Header)
+	res.Tunnel = newTunnel(c)
+	res.Body, res.Close = x, x.Close
+	return nil
+}
+
+func cloned(h exchange.Header) exchange.Header {
+	c := make(exchange.Header, len(h))
+	for i, f := range h {
+		c[i] = exchange.Field{Name: string([]byte(f.Name)), Value: string([]byte(f.Value))}
+	}
+	return c
+}
+
+// mayRepeat reports whether the request can be sent again after err on a kept
+// connection, and makes the call ready for that.
+func (x *call) mayRepeat(err error) bool {
+	c := x.conn
+	if x.answered || len(c.reader.Buffered()) > 0 || !(err == io.EOF || died(err)) {
+		return false
+	}
+	x.mu.Lock()
+	x.repeating = !x.refilled && x.ended == nil
+	repeating := x.repeating
+	if repeating {
+		c.setDeadline(longAgo)
+	}
+	x.mu.Unlock()
+	if !repeating {
+		return false
+	}
+	if x.pumped != nil {
+		<-x.pumped
+		x.pumped = nil
+	}
+	return idempotent(x.request.Method) || c.unread()
+}
+
+// idempotent tells the methods of RFC 9110, section 9.2.2.
+func idempotent(method string) bool {
+	switch method {
+	case "GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE":
+		return true
+	}
+	return false
+}
+
+// explain makes an error of Send from that of a read.
+func (x *call) explain(err error) error {
+	if err == nil {
+		return nil
+	}
+	if reason := x.reason(); reason != nil {
+		return reason
+	}
+	address := x.target.options.Address
+	switch {
+	case isTimeout(err):
+		return fmt.Errorf("%s did not answer: %w", address, ErrTimeout)
+	case errors.Is(err, http1.ErrMalformedResponse):
+		return fmt.Errorf("unable to read the response of %s: %w", address, err)
+	default:
+		return fmt.Errorf("unable to get a response from %s: %w: %w", address, ErrBroken, err)
+	}
+}
+
+// Read reads the response's body.
+func (x *call) Read(p []byte) (int, error) {
+	switch {
+	case x.closed.Load():
+		return 0, ErrClosed
+	case x.unwatch != nil && x.ctx.Err() != nil:
+		return 0, context.Cause(x.ctx)
+	}
+	n, err := x.conn.reader.Body().Read(p)
+	if err == nil || err == io.EOF {
+		return n, err
+	}
+	if reason := x.reason(); reason != nil {
+		return n, reason
+	}
+	if err == io.ErrUnexpectedEOF {
+		return n, err
+	}
+	return n, fmt.Errorf("unable to read the response of %s: %w", x.target.options.Address, err)
+}
+
+// Close ends the response: the connection is kept if both bodies have ended,
+// else closed.
+func (x *call) Close() error {
+	if x.closed.Swap(true) {
+		return nil
+	}
+	c := x.conn
+	sent := x.finish()
+	if x.unwatched() && sent && x.reusable() {
+		x.target.put(c)
+	} else {
+		c.close()
+	}
+	x.out.free()
+	return nil
+}
+
+func (x *call) reusable() bool {
+	reader := x.conn.reader
+	return x.response.Tunnel == nil && x.reason() == nil &&
+		reader.KeepAlive() && reader.Body().Done() && len(reader.Buffered()) == 0
+}
