@@ -1,0 +1,248 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"os/signal"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"kamal-proxy/actors/registry"
+	"kamal-proxy/actors/service"
+	"kamal-proxy/actors/spec"
+	"kamal-proxy/actors/store"
+	"kamal-proxy/actors/system"
+	"kamal-proxy/cli"
+	"kamal-proxy/transport/accesslog"
+	"kamal-proxy/transport/control"
+	"kamal-proxy/transport/exchange"
+	"kamal-proxy/transport/ingress"
+	"kamal-proxy/transport/metrics"
+	"kamal-proxy/transport/pages"
+	"kamal-proxy/transport/probe"
+	"kamal-proxy/transport/proxy"
+	"kamal-proxy/transport/upstream"
+)
+
+// shutdownTimeout is how long requests may take to end after SIGTERM; Docker
+// kills after 10 s.
+const shutdownTimeout = 9 * time.Second
+
+// daemon is everything that `kamal-proxy run` holds open.
+type daemon struct {
+	options  cli.RunOptions
+	lines    *accesslog.Writer
+	log      zerolog.Logger
+	access   *accesslog.Logger
+	metrics  *metrics.Metrics
+	system   *system.System
+	registry registry.Ref
+
+	socket                 net.Listener
+	plain, secure, scraped net.Listener // scraped: the metrics port, nil without
+	web                    [2]*ingress.Server
+	control                *control.Server
+}
+
+// serve runs the proxy until ctx ends or a signal says so.
+func serve(ctx context.Context, o cli.RunOptions, stdout io.Writer) error {
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	d := &daemon{options: o, lines: accesslog.NewWriter(stdout), metrics: metrics.New()}
+	defer d.lines.Close()
+	d.log, d.access = accesslog.Setup(d.lines, o.Debug), accesslog.New(d.lines)
+
+	if err := d.listen(); err != nil {
+		d.closeListeners()
+		return err
+	}
+	if err := d.startActors(); err != nil {
+		d.closeListeners()
+		return err
+	}
+	return d.run(ctx)
+}
+
+// listen takes the socket and the ports. Connections that arrive early wait in
+// the kernel's queue.
+func (d *daemon) listen() (err error) {
+	if d.socket, err = control.Listen(d.options.Socket); err != nil {
+		return err
+	}
+	if d.plain, err = ingress.ListenTCP(d.options.HTTPPort, "--http-port"); err != nil {
+		return err
+	}
+	if d.secure, err = ingress.ListenTCP(d.options.HTTPSPort, "--https-port"); err != nil {
+		return err
+	}
+	if d.options.MetricsPort != 0 {
+		d.scraped, err = ingress.ListenTCP(d.options.MetricsPort, "--metrics-port")
+	}
+	return err
+}
+
+func (d *daemon) closeListeners() {
+	for _, l := range []net.Listener{d.socket, d.plain, d.secure, d.scraped} {
+		if l != nil {
+			l.Close()
+		}
+	}
+}
+
+// startActors makes the actors and gives them what was kept.
+func (d *daemon) startActors() (err error) {
+	if d.system, err = system.New(d.log); err != nil {
+		return err
+	}
+	d.metrics.Counter("kamal_proxy_actor_panics_total", "Panics that were caught in actors.", d.system.Crashes)
+	records, err := store.Load(d.options.Data, nil, d.log)
+	if err != nil {
+		return err
+	}
+	d.registry = registry.Spawn(registry.Config{
+		System: d.system, Log: d.log,
+		Store: func(tell func(store.Saved)) system.Ref[store.Message] {
+			return system.Spawn(d.system, "store", 16, store.New(store.Config{Dir: d.options.Data, Tell: tell, Log: d.log}))
+		},
+		Connect:   connect,
+		Check:     probe.New,
+		MaxHeld:   d.options.MaxHeld,
+		Forgotten: d.metrics.Forget,
+	})
+	restore := registry.Restore{Reply: system.NewReply[struct{}](), Services: d.withAssets(records)}
+	d.registry.Tell(restore)
+	_, err = restore.Wait(context.Background(), d.registry.Stopped())
+	return err
+}
+
+// connect makes a target's pool of connections; nothing is dialed yet.
+func connect(target string, o spec.TargetOptions) (service.Upstream, error) {
+	address, err := spec.ParseTarget(target)
+	if err != nil {
+		return nil, err
+	}
+	return upstream.New(upstream.Options{Address: address, ResponseTimeout: o.ResponseTimeout}), nil
+}
+
+// withAssets loads what restored services need. What cannot be loaded costs
+// its service that feature, never its routes.
+func (d *daemon) withAssets(records []*spec.Record) []service.Restore {
+	var services []service.Restore
+	for _, r := range records {
+		assets, err := load(r.Options)
+		if err != nil {
+			d.log.Error().Err(err).Str("service", r.Name).Msg("A restored service goes on without some of its files, deploy it again")
+		}
+		services = append(services, service.Restore{Record: r, Assets: assets})
+	}
+	return services
+}
+
+// load reads the files that options name.
+func load(o spec.Options) (service.Assets, error) {
+	if o.ErrorPagePath == "" {
+		return service.Assets{}, nil
+	}
+	own, err := pages.Load(o.ErrorPagePath)
+	if err != nil {
+		return service.Assets{}, err
+	}
+	return service.Assets{Pages: own}, nil
+}
+
+// run serves until ctx ends, then shuts down.
+func (d *daemon) run(ctx context.Context) error {
+	story := proxy.New(proxy.Config{
+		Ask:     func(r *service.Route) { d.registry.Tell(registry.Route{Route: r}) },
+		Leave:   func(r *service.Route) { d.registry.Tell(registry.Leave{Route: r}) },
+		Log:     d.access,
+		Metrics: d.metrics,
+		Logger:  d.log,
+	})
+	handle := func(x exchange.Exchange) { story.Serve(x) }
+	d.web = [2]*ingress.Server{
+		ingress.NewServer(ingress.Config{Handler: handle, Log: d.log}),
+		ingress.NewServer(ingress.Config{Handler: handle, Log: d.log, TLS: ingress.TLSConfig(nil)}),
+	}
+	d.control = control.NewServer(control.Config{Registry: d.registry, Load: load, Log: d.log})
+
+	scraping, stopScraping := context.WithCancel(context.Background())
+	defer stopScraping()
+	failed := make(chan error, 4)
+	var servers sync.WaitGroup
+	start := func(serve func() error) {
+		servers.Go(func() {
+			if err := serve(); err != nil {
+				failed <- err
+			}
+		})
+	}
+	start(func() error { return d.web[0].Serve(d.plain) })
+	start(func() error { return d.web[1].Serve(d.secure) })
+	start(func() error { return d.control.Serve(d.socket) })
+	if d.scraped != nil {
+		start(func() error { return metrics.Serve(scraping, d.scraped, d.metrics) })
+	}
+	d.logStart()
+
+	var err error
+	select {
+	case <-ctx.Done():
+	case err = <-failed:
+		d.log.Error().Err(err).Msg("A port is lost, so the proxy ends")
+	}
+	d.shutdown()
+	stopScraping()
+	servers.Wait()
+	d.log.Info().Msg("Server stopped")
+	return err
+}
+
+func (d *daemon) logStart() {
+	d.log.Info().
+		Int("http", port(d.plain)).Int("https", port(d.secure)).Int("metrics", port(d.scraped)).
+		Str("version", cli.Version).Str("socket", d.options.Socket).
+		Msg("Server started")
+}
+
+func port(l net.Listener) int {
+	if l == nil {
+		return 0
+	}
+	return l.Addr().(*net.TCPAddr).Port
+}
+
+// shutdown ends in the order that loses the least: what waits is answered,
+// what runs may finish, then the actors end, and with them the last save.
+func (d *daemon) shutdown() {
+	d.log.Info().Msg("Server stopping")
+	ctx, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
+	defer cancel()
+	d.registry.Tell(registry.Quiesce{})
+	var draining sync.WaitGroup
+	for _, server := range d.web {
+		draining.Go(func() {
+			if err := server.Shutdown(ctx); err != nil {
+				d.log.Warn().Err(err).Msg("Requests were cut off, because the time to shut down was up")
+			}
+		})
+	}
+	draining.Wait()
+
+	ctx, cancel = context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	end := registry.Shutdown{Reply: system.NewReply[struct{}]()}
+	d.registry.Tell(end)
+	if _, err := end.Wait(ctx, d.registry.Stopped()); err != nil {
+		d.log.Warn().Err(fmt.Errorf("the actors did not end: %w", err)).Msg("Server stops all the same")
+	}
+	d.registry.Stop()
+	if err := d.control.Shutdown(ctx); err != nil {
+		d.log.Warn().Err(err).Msg("A command was still under way")
+	}
+}
