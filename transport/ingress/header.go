@@ -66,10 +66,13 @@ func (l *lists) fill(h http.Header, header exchange.Header) {
 func (e *webExchange) frame(h http.Header, status int, length int64) {
 	switch {
 	case status == http.StatusNotModified:
-		// net/http drops these from a 304 under their usual spelling
-		// (RFC 9110, section 15.4.5, wants them kept).
-		respell(h, "Content-Length")
+		// net/http drops these from a 304 under their usual spelling. In
+		// HTTP/2 Go's own client takes a length there for a body cut short.
 		respell(h, "Content-Type")
+		respell(h, "Content-Length")
+		if e.r.ProtoMajor > 1 {
+			delete(h, "content-length")
+		}
 	case status == http.StatusNoContent:
 		delete(h, "Content-Length")
 	case e.r.Method == http.MethodHead:
