@@ -47,7 +47,7 @@ func newWebExchange(s *Server, w http.ResponseWriter, r *http.Request, target st
 	e := &webExchange{server: s, conn: conn, w: w, r: r, lists: takeLists()}
 	path, query, hasQuery := strings.Cut(target, "?")
 	header := requestHeader(e.lists.fields, r)
-	e.body.ReadCloser = r.Body
+	e.body.ReadCloser, e.body.chunked = r.Body, r.ProtoMajor == 1 && r.ContentLength < 0
 	e.request = exchange.Request{
 		Method: r.Method, Target: target, Path: path, Query: query, HasQuery: hasQuery,
 		Authority: r.Host, Scheme: conn.scheme, Proto: r.Proto, Header: header,

@@ -2,8 +2,10 @@ package ingress
 
 import (
 	"cmp"
+	"errors"
 	"io"
 	"maps"
+	"net"
 	"net/http"
 	"slices"
 	"strconv"
@@ -11,6 +13,7 @@ import (
 	"sync/atomic"
 
 	"kamal-proxy/transport/exchange"
+	"kamal-proxy/transport/http1"
 )
 
 // requestTarget returns the target of a request in origin-form, byte for byte
@@ -150,16 +153,28 @@ func sorted(list exchange.Header) exchange.Header {
 	return list
 }
 
-// body is a request's body, and knows when it has been read to its end.
+// body is a request's body, and knows when it has been read to its end. A
+// malformed one fails with *http1.Error, as in http1.
 type body struct {
 	io.ReadCloser
-	ended atomic.Bool
+	chunked bool
+	ended   atomic.Bool
 }
 
 func (b *body) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
-	if err == io.EOF {
+	switch {
+	case err == io.EOF:
 		b.ended.Store(true)
+	case err != nil && b.chunked && isMalformed(err):
+		err = &http1.Error{Status: http.StatusBadRequest, Reason: err.Error()}
 	}
 	return n, err
+}
+
+// isMalformed tells what net/http says of a chunked body from what becomes of
+// a connection.
+func isMalformed(err error) bool {
+	var network net.Error
+	return !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, http.ErrBodyReadAfterClose) && !errors.As(err, &network)
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"kamal-proxy/transport/exchange"
+	"kamal-proxy/transport/http1"
 )
 
 func TestTargetsPassByteForByte(t *testing.T) {
@@ -150,9 +151,19 @@ func TestBodyAndTrailersArrive(t *testing.T) {
 		t.Errorf("got %+v", g)
 	}
 
-	s.ask(t, "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nabc\r\n")
-	if g := receive(t, bodies); g.err == nil || errors.Is(g.err, io.ErrUnexpectedEOF) {
-		t.Errorf("a malformed chunk read as %q, %v", g.body, g.err)
+	const chunked = "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
+	for _, malformed := range []string{"zz\r\nabc\r\n", "3\r\nabcd\r\n", "3\nabc\r\n", "fffffffffffffffff\r\n"} {
+		s.ask(t, chunked+malformed)
+		var refusal *http1.Error
+		if g := receive(t, bodies); !errors.As(g.err, &refusal) || refusal.Status != 400 {
+			t.Errorf("%q read as %q, %v", malformed, g.body, g.err)
+		}
+	}
+	c := s.dial(t)
+	c.send(chunked + "5\r\nabc")
+	c.Conn.Close()
+	if g := receive(t, bodies); g.err == nil || errors.As(g.err, new(*http1.Error)) {
+		t.Errorf("a client that left read as %q, %v", g.body, g.err)
 	}
 
 	s.ask(t, "GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
