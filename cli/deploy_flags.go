@@ -17,7 +17,6 @@ func (d *deployForm) addFlags(cmd *cobra.Command) {
 }
 
 func (d *deployForm) addTargets(f *pflag.FlagSet) {
-	f.SortFlags = false
 	f.StringSliceVar(&d.Targets, "target", nil, "`host:port` that serves requests; port 80 when left out")
 	f.StringSliceVar(&d.ReadTargets, "read-target", nil, "`host:port` that serves only GET and HEAD")
 	f.DurationVar(&d.WriterAffinityTimeout, "writer-affinity-timeout", d.WriterAffinityTimeout, "how long a visitor who wrote reads from the writers, 0 for not at all")
@@ -26,7 +25,6 @@ func (d *deployForm) addTargets(f *pflag.FlagSet) {
 }
 
 func (d *deployForm) addHosts(f *pflag.FlagSet) {
-	f.SortFlags = false
 	f.StringSliceVar(&d.Hosts, "host", nil, "`host` to serve, *.example.com for any one label; all hosts when left out")
 	f.StringSliceVar(&d.PathPrefixes, "path-prefix", nil, "`path` to serve, with all below it; / when left out")
 	f.BoolVar(&d.StripPathPrefix, "strip-path-prefix", d.StripPathPrefix, "take the prefix off the path that the target sees")
@@ -34,7 +32,6 @@ func (d *deployForm) addHosts(f *pflag.FlagSet) {
 }
 
 func (d *deployForm) addTLS(f *pflag.FlagSet) {
-	f.SortFlags = false
 	f.BoolVar(&d.TLS, "tls", false, "serve HTTPS, with certificates from Let's Encrypt if none is named")
 	f.BoolVar(&d.TLSRedirect, "tls-redirect", d.TLSRedirect, "redirect HTTP to HTTPS")
 	f.StringVar(&d.TLSCertificatePath, "tls-certificate-path", "", "`file` with a certificate of your own, in PEM")
@@ -45,14 +42,12 @@ func (d *deployForm) addTLS(f *pflag.FlagSet) {
 }
 
 func (d *deployForm) addSwitch(f *pflag.FlagSet) {
-	f.SortFlags = false
 	f.DurationVar(&d.DeployTimeout, "deploy-timeout", d.DeployTimeout, "how long the new targets may take to get healthy, 0 for one check")
 	f.DurationVar(&d.DrainTimeout, "drain-timeout", d.DrainTimeout, "how long requests on the old targets may take")
 	f.BoolVar(&d.Force, "force", false, "switch without waiting for health")
 }
 
 func (d *deployForm) addHealthChecks(f *pflag.FlagSet) {
-	f.SortFlags = false
 	f.StringVar(&d.HealthCheckPath, "health-check-path", d.HealthCheckPath, "`path` that answers 2xx when a target is healthy")
 	f.IntVar(&d.HealthCheckPort, "health-check-port", d.HealthCheckPort, "`port` to check, 0 for the target's own")
 	f.StringVar(&d.HealthCheckHost, "health-check-host", d.HealthCheckHost, "`host` that the check asks for; the target's own when left out")
@@ -61,20 +56,19 @@ func (d *deployForm) addHealthChecks(f *pflag.FlagSet) {
 }
 
 func (d *deployForm) addMessages(f *pflag.FlagSet) {
-	f.SortFlags = false
 	f.BoolVar(&d.bufferRequests, "buffer-requests", false, "take in a request before the target gets it")
 	f.BoolVar(&d.bufferResponses, "buffer-responses", false, "take in a response before the client gets it")
 	f.Int64Var(&d.BufferMemory, "buffer-memory", d.BufferMemory, "`bytes` of each that are kept in memory, the rest goes to disk")
 	f.Int64Var(&d.maxRequestBody, "max-request-body", 0, "most `bytes` of a buffered request's body, 0 for no limit")
 	f.Int64Var(&d.maxResponseBody, "max-response-body", 0, "most `bytes` of a buffered response's body, 0 for no limit")
-	f.BoolVar(&d.forwardHeaders, "forward-headers", d.forwardHeaders, "trust and pass on X-Forwarded headers; without this flag only if --tls is off")
+	f.BoolVar(&d.forwardHeaders, "forward-headers", d.forwardHeaders, "trust the X-Forwarded headers of requests")
+	f.Lookup("forward-headers").DefValue = "not --tls"
 	f.StringVar(&d.ClientIPHeader, "client-ip-header", "", "`name` of the header that has the client's address")
 	f.BoolVar(&d.ScopeCookiePaths, "scope-cookie-paths", false, "put the stripped prefix in front of the paths of cookies")
 	f.StringVar(&d.ErrorPages, "error-pages", "", "`folder` with pages of your own, such as 503.html")
 }
 
 func (d *deployForm) addLog(f *pflag.FlagSet) {
-	f.SortFlags = false
 	f.StringSliceVar(&d.LogRequestHeaders, "log-request-header", nil, "`name` of a request header to log")
 	f.StringSliceVar(&d.LogResponseHeaders, "log-response-header", nil, "`name` of a response header to log")
 	f.StringSliceVar(&d.ExcludeMetricsPaths, "exclude-metrics-path", nil, "`path` that is left out of metrics")

@@ -20,7 +20,6 @@ func (a *app) helpCommand() *cobra.Command {
 			if len(rest) > 0 {
 				return fmt.Errorf("unknown command %q for %q", rest[0], about.CommandPath())
 			}
-			about.InitDefaultHelpFlag()
 			printHelp(a.console.out, about)
 			return nil
 		},
@@ -40,18 +39,26 @@ func printHelp(w io.Writer, cmd *cobra.Command) {
 				fmt.Fprintf(w, "  %-10s %s\n", sub.Name(), sub.Short)
 			}
 		}
+		fmt.Fprintf(w, "\n\"%s\" explains a command and its flags.\n", helpFor(cmd))
 	} else {
 		fmt.Fprintf(w, "  %s\n", cmd.UseLine())
-		if len(cmd.Aliases) > 0 {
-			fmt.Fprintf(w, "  %s\n", cmd.Aliases[0])
+		for _, alias := range cmd.Aliases {
+			fmt.Fprintf(w, "  %s for short\n", alias)
 		}
 	}
 	for _, t := range topicsOf(cmd) {
-		fmt.Fprintf(w, "\n%s:\n%s", t.title, t.flags.FlagUsages())
+		fmt.Fprintf(w, "\n%s:\n%s", t.title, t.flags.FlagUsagesWrapped(helpWidth))
 	}
 	if cmd.Example != "" {
 		fmt.Fprintf(w, "\nExamples:\n%s\n", cmd.Example)
 	}
+}
+
+func helpFor(cmd *cobra.Command) string {
+	if !cmd.HasParent() {
+		return cmd.Name() + " help <command>"
+	}
+	return cmd.Root().Name() + " help " + cmd.Name() + " <command>"
 }
 
 // topic is a group of flags that help shows together.
@@ -63,11 +70,13 @@ type topic struct {
 const (
 	topicKey     = "topic"
 	defaultTopic = "Flags"
+	helpWidth    = 110 // columns
 )
 
 // addTopic gives cmd the flags that add defines, under one title.
 func addTopic(cmd *cobra.Command, title string, add func(*pflag.FlagSet)) *pflag.FlagSet {
 	flags := pflag.NewFlagSet(title, pflag.ContinueOnError)
+	flags.SortFlags = false
 	add(flags)
 	flags.VisitAll(func(f *pflag.Flag) {
 		f.Annotations = map[string][]string{topicKey: {title}}
@@ -81,20 +90,16 @@ func addTopic(cmd *cobra.Command, title string, add func(*pflag.FlagSet)) *pflag
 func topicsOf(cmd *cobra.Command) []topic {
 	var topics []topic
 	cmd.Flags().VisitAll(func(f *pflag.Flag) {
-		title := defaultTopic
-		if t := f.Annotations[topicKey]; t != nil {
-			title = t[0]
+		titled := f.Annotations[topicKey]
+		if titled == nil {
+			return // --help and --version, which are the library's
 		}
-		i := 0
-		for i < len(topics) && topics[i].title != title {
-			i++
-		}
-		if i == len(topics) {
-			set := pflag.NewFlagSet(title, pflag.ContinueOnError)
+		if n := len(topics); n == 0 || topics[n-1].title != titled[0] {
+			set := pflag.NewFlagSet(titled[0], pflag.ContinueOnError)
 			set.SortFlags = false
-			topics = append(topics, topic{title, set})
+			topics = append(topics, topic{titled[0], set})
 		}
-		topics[i].flags.AddFlag(f)
+		topics[len(topics)-1].flags.AddFlag(f)
 	})
 	return topics
 }

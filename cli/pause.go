@@ -17,7 +17,6 @@ have ended.`,
 		Args: cobra.ExactArgs(1),
 	}
 	addTopic(cmd, defaultTopic, func(f *pflag.FlagSet) {
-		f.SortFlags = false
 		f.DurationVar(&order.DrainTimeout, "drain-timeout", order.DrainTimeout, "how long requests under way may take")
 		f.DurationVar(&order.MaxPause, "max-pause", order.MaxPause, "how long a request waits before it gets 504")
 	})

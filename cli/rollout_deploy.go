@@ -18,7 +18,6 @@ func (a *app) rolloutDeployCommand() *cobra.Command {
 		Args:  cobra.ExactArgs(1),
 	}
 	addTopic(cmd, defaultTopic, func(f *pflag.FlagSet) {
-		f.SortFlags = false
 		f.StringSliceVar(&order.Targets, "target", nil, "`host:port` that serves requests; port 80 when left out")
 		f.StringSliceVar(&order.ReadTargets, "read-target", nil, "`host:port` that serves only GET and HEAD")
 		f.DurationVar(&order.DeployTimeout, "deploy-timeout", order.DeployTimeout, "how long the new targets may take to get healthy, 0 for one check")

@@ -20,7 +20,6 @@ a percentage of them, those with a value from a list, or both.`,
 		Args: cobra.ExactArgs(1),
 	}
 	addTopic(cmd, defaultTopic, func(f *pflag.FlagSet) {
-		f.SortFlags = false
 		f.IntVar(&percent, "percent", 0, "`share` of the visitors, from 0 to 100")
 		f.StringSliceVar(&list, "list", nil, "`value` of the cookie that is sent there in any case")
 	})

@@ -24,8 +24,7 @@ KAMAL_PROXY_HTTP_PORT and, without that, from HTTP_PORT. A flag that is given
 on the command line counts more.`,
 		Args: cobra.NoArgs,
 	}
-	flags := addTopic(cmd, "Flags", func(f *pflag.FlagSet) {
-		f.SortFlags = false
+	flags := addTopic(cmd, defaultTopic, func(f *pflag.FlagSet) {
 		f.BoolVar(&o.Debug, "debug", false, "log details")
 		f.Var((*port)(&o.HTTPPort), "http-port", "`port` for HTTP, 0 for any free one")
 		f.Var((*port)(&o.HTTPSPort), "https-port", "`port` for HTTPS, 0 for any free one")

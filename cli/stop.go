@@ -17,7 +17,6 @@ wait until those under way have ended.`,
 		Args: cobra.ExactArgs(1),
 	}
 	addTopic(cmd, defaultTopic, func(f *pflag.FlagSet) {
-		f.SortFlags = false
 		f.DurationVar(&order.DrainTimeout, "drain-timeout", order.DrainTimeout, "how long requests under way may take")
 		f.StringVar(&order.Message, "message", "", "`text` for the page")
 	})
