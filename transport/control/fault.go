@@ -5,11 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"net"
 	"net/http"
 	"os"
+	"strings"
 	"syscall"
 )
 
@@ -34,8 +34,10 @@ func (c *Client) unreachable(ctx context.Context, err error) error {
 		return c.nobodyThere()
 	case errors.As(err, &dial) && dial.Op == "dial":
 		return fmt.Errorf("unable to reach kamal-proxy: %w", err)
+	case strings.Contains(err.Error(), "malformed HTTP"):
+		return c.stranger(err)
 	default:
-		return c.cutOff(ctx, err)
+		return c.ended()
 	}
 }
 
@@ -53,16 +55,26 @@ func (c *Client) forbidden() error {
 	return fmt.Errorf("permission denied to reach the control socket %s: run this command as root, or as the user that runs kamal-proxy", c.path)
 }
 
-// cutOff says why an answer has no end.
+// cutOff says why an answer that began has no end.
 func (c *Client) cutOff(ctx context.Context, err error) error {
+	var syntax *json.SyntaxError
+	var kind *json.UnmarshalTypeError
 	switch {
 	case ctx.Err() != nil:
 		return interrupted(ctx)
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
-		return fmt.Errorf("kamal-proxy at %s ended before it had answered: whether the order was carried out is unknown, look at its log and at `kamal-proxy list`", c.path)
+	case errors.As(err, &syntax), errors.As(err, &kind):
+		return c.stranger(err)
 	default:
-		return fmt.Errorf("what answers at %s is no kamal-proxy, or another version of it: %w", c.path, err)
+		return c.ended()
 	}
+}
+
+func (c *Client) ended() error {
+	return fmt.Errorf("kamal-proxy at %s ended before it had answered: whether the order was carried out is unknown, look at its log and at `kamal-proxy list`", c.path)
+}
+
+func (c *Client) stranger(err error) error {
+	return fmt.Errorf("what answers at %s is no kamal-proxy, or another version of it: %w", c.path, err)
 }
 
 func interrupted(ctx context.Context) error {
