@@ -1,0 +1,7 @@
+//go:build !linux
+
+package buffer
+
+import "os"
+
+func createTemp(dir string) (*os.File, error) { return createAndRemove(dir) }
