@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"io"
 	"time"
 
 	"kamal-proxy/transport/control"
@@ -39,10 +40,11 @@ func (s *steps) told(step control.Step) {
 	if !inPlace && s.said[key] == text {
 		return
 	}
+	line := s.line(mark, text) + "\n"
 	if inPlace {
-		fmt.Fprint(s.console.err, "\x1b[A\r\x1b[K")
+		line = "\x1b[A\r\x1b[K" + line
 	}
-	fmt.Fprintln(s.console.err, s.line(mark, text))
+	io.WriteString(s.console.err, line)
 	s.said[key], s.last = text, key
 }
 
