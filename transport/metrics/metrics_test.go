@@ -82,6 +82,16 @@ func TestForgottenServicesLeaveNothing(t *testing.T) {
 	has(t, scrape(t, m), `kamal_proxy_http_in_flight_requests{service="web"} 1`)
 }
 
+func TestAnEndThatMeetsForgetLeavesNothing(t *testing.T) {
+	m := New()
+	s := m.service("web")
+	m.Forget("web")
+	m.outcome(s, kindOf("GET", 200)).requests.Inc()
+	if strings.Contains(scrape(t, m), `"web"`) {
+		t.Error("web has series")
+	}
+}
+
 func TestManyGoroutines(t *testing.T) {
 	m := New()
 	var group sync.WaitGroup
