@@ -54,11 +54,7 @@ func newWebExchange(s *Server, w http.ResponseWriter, r *http.Request, target st
 		ContentLength: r.ContentLength, Body: &e.body, Trailer: e.requestTrailer,
 		Upgrade: upgradeOf(r, header), Client: conn.client, Port: conn.port,
 	}
-	if r.ContentLength == 0 {
-		e.body.ended.Store(true)
-	} else if r.ProtoMajor == 1 { // a target may answer before it has read all of the body
-		w.(interface{ EnableFullDuplex() error }).EnableFullDuplex()
-	}
+	e.body.ended.Store(r.ContentLength == 0)
 	return e
 }
 

@@ -94,7 +94,8 @@ func (e *webExchange) frame(h http.Header, status int, length int64) {
 
 // lastOfConnection reports whether an HTTP/1 connection must be closed after
 // this response: because of what net/http hides (see the package's comment), or
-// because the rest of the request's body is still to come.
+// because the rest of the request's body is still to come: net/http would else
+// wait for it before it sends the response's head.
 func (e *webExchange) lastOfConnection() bool {
 	return e.r.ProtoMinor == 0 || e.r.ContentLength < 0 || !e.body.ended.Load()
 }
