@@ -2,7 +2,6 @@ package upstream_test
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -11,7 +10,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -283,12 +281,8 @@ func TestRefusedConnectionIsUnreachable(t *testing.T) {
 }
 
 func TestConnectingCountsForTheResponseTimeout(t *testing.T) {
-	never := func(ctx context.Context, _, _ string) (net.Conn, error) {
-		<-ctx.Done()
-		return nil, ctx.Err()
-	}
-	fails(t, target(t, upstream.Options{ResponseTimeout: 20 * time.Millisecond, DialContext: never}), get("/"), upstream.ErrTimeout)
-	fails(t, target(t, upstream.Options{DialTimeout: 20 * time.Millisecond, DialContext: never}), get("/"), upstream.ErrUnreachable)
+	fails(t, target(t, upstream.Options{ResponseTimeout: 20 * time.Millisecond, DialContext: waitForEnd}), get("/"), upstream.ErrTimeout)
+	fails(t, target(t, upstream.Options{DialTimeout: 20 * time.Millisecond, DialContext: waitForEnd}), get("/"), upstream.ErrUnreachable)
 }
 
 func TestResponseTimeoutEndsWithTheHead(t *testing.T) {
@@ -373,5 +367,7 @@ func TestTunnel(t *testing.T) {
 	}
 }
 
-var _ = bytes.NewReader
-var _ atomic.Int64
+func waitForEnd(ctx context.Context, _, _ string) (net.Conn, error) {
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
