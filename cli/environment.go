@@ -39,7 +39,6 @@ func (a *app) readEnvironment(flags *pflag.FlagSet) error {
 			return
 		}
 		if value := a.env(name); value != "" && f.Value.Set(value) != nil {
-			f.Value.Set(f.DefValue) // pflag's own values are spoilt by a failure
 			a.console.warn("%s is %q, which is no value for --%s, and is ignored: use %s%s", name, value, f.Name, ownPrefix, name)
 		}
 	})

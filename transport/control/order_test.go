@@ -243,3 +243,13 @@ func TestCallerThatDoesNotReadHoldsNobodyUp(t *testing.T) {
 	}()
 	wait(t, "the order, which must not wait for its caller", told)
 }
+
+func TestNothingIsKeptForACallerThatLeft(t *testing.T) {
+	c := newCaller()
+	c.notify(Step{Stage: Queued})
+	c.leave()
+	c.notify(Step{Stage: Healthy})
+	if kept := c.take(); len(kept) != 0 {
+		t.Errorf("it keeps %v", kept)
+	}
+}

@@ -108,8 +108,7 @@ func renameToFree(draft, path string) error {
 	return os.Rename(draft, path)
 }
 
-// makeRoom takes away a socket that nobody answers on. It is moved aside and
-// looked at again, since another daemon may have taken its place meanwhile.
+// makeRoom takes away a socket that nobody answers on.
 func makeRoom(path, aside string) error {
 	found, err := os.Lstat(path)
 	switch {
@@ -123,6 +122,12 @@ func makeRoom(path, aside string) error {
 	if err := probe(path); err != nil {
 		return err
 	}
+	return takeAway(path, aside, found)
+}
+
+// takeAway moves what was found at path aside, and puts it back if it is
+// something else by now: another daemon may have been faster.
+func takeAway(path, aside string, found os.FileInfo) error {
 	if err := os.Rename(path, aside); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}

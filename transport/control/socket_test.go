@@ -150,6 +150,25 @@ func TestOneOfManyDaemonsGetsTheSocket(t *testing.T) {
 	}
 }
 
+func TestSocketOfAFasterDaemonIsPutBack(t *testing.T) {
+	dir := shortDir(t)
+	path := filepath.Join(dir, "s")
+	leaveStale(t, path)
+	stale, err := os.Lstat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	keep := filepath.Join(dir, "keep") // or its number may be used again
+	if err := os.Rename(path, keep); err != nil {
+		t.Fatal(err)
+	}
+	mustListen(t, path)
+	if err := takeAway(path, filepath.Join(dir, "aside"), stale); err != nil {
+		t.Fatal(err)
+	}
+	dial(t, path)
+}
+
 func TestListenSaysWhatIsWrong(t *testing.T) {
 	dir := shortDir(t)
 	for path, want := range map[string]string{
