@@ -14,14 +14,14 @@ import (
 // answering is a target that answers every GET with 1 KiB, as cheaply as
 // possible.
 func answering(b *testing.B) string {
-	response := "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nDate: Mon, 02 Jan 2006 15:04:05 GMT\r\nContent-Length: 1024\r\n\r\n" + strings.Repeat("x", 1024)
+	response := []byte("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nDate: Mon, 02 Jan 2006 15:04:05 GMT\r\nContent-Length: 1024\r\n\r\n" + strings.Repeat("x", 1024))
 	return listen(b, func(_ int, p *peer) {
 		buf := make([]byte, 4096)
 		for {
 			if _, err := p.Read(buf); err != nil {
 				return
 			}
-			p.say(response)
+			p.Write(response)
 		}
 	})
 }
