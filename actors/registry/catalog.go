@@ -2,6 +2,7 @@ package registry
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/hashicorp/go-immutable-radix/v2"
 
@@ -66,6 +67,15 @@ func (r *registry) free(e *entry, o *spec.Options) error {
 		}
 	}
 	return nil
+}
+
+// gains is free for a service that has switched before: it may keep what it
+// has, even where a restore found that another service has it, too.
+func (r *registry) gains(e *entry, o *spec.Options) error {
+	if e.record != nil && slices.Equal(e.record.Options.Hosts, o.Hosts) && slices.Equal(e.record.Options.PathPrefixes, o.PathPrefixes) {
+		return nil
+	}
+	return r.free(e, o)
 }
 
 // settings works out the TLS settings of a service: its own, or, if it is not

@@ -30,7 +30,7 @@ func (r *registry) claim(c service.Claim) {
 		e.ref.Tell(service.Refused{Err: service.ErrShutdown})
 		return
 	}
-	if err := r.free(e, &c.Record.Options); err != nil {
+	if err := r.gains(e, &c.Record.Options); err != nil {
 		e.ref.Tell(service.Refused{Err: err})
 		return
 	}
@@ -40,43 +40,39 @@ func (r *registry) claim(c service.Claim) {
 }
 
 func (r *registry) save(c *change) {
-	r.sequence++
-	c.sequence = r.sequence
-	r.desired = r.desired.with(c.entry.name, c.record)
 	r.pending = append(r.pending, c)
-	r.store.Tell(store.Save{Sequence: r.sequence, Records: r.desired})
+	r.keep()
+}
+
+// keep gives the store what is pending. One save is under way at a time, and
+// what comes meanwhile goes with the next: so what a save that fails refuses is
+// in no other, and the disk is at what is committed.
+func (r *registry) keep() {
+	if r.saving != nil || len(r.pending) == 0 {
+		return
+	}
+	r.saving, r.pending = r.pending, nil
+	records := r.committed
+	for _, c := range r.saving {
+		records = records.with(c.entry.name, c.record)
+	}
+	r.sequence++
+	r.store.Tell(store.Save{Sequence: r.sequence, Records: records})
 }
 
 // saved carries out what is on disk, or refuses what is not.
 func (r *registry) saved(s store.Saved) {
-	n := 0
-	for n < len(r.pending) && r.pending[n].sequence <= s.Sequence {
-		n++
-	}
-	done := r.pending[:n:n]
-	r.pending = r.pending[n:]
-	for _, c := range done {
-		r.settle(c, s.Err)
-	}
-	if s.Err != nil {
-		r.saveAgain()
-	}
-	r.finish()
-}
-
-// saveAgain brings what is desired back to what is on disk, after a save that
-// failed, with the changes that are still waiting for theirs.
-func (r *registry) saveAgain() {
-	r.desired = r.committed
-	if len(r.pending) == 0 {
+	if s.Sequence != r.sequence {
 		return
 	}
-	r.sequence++
-	for _, c := range r.pending {
-		c.sequence = r.sequence
-		r.desired = r.desired.with(c.entry.name, c.record)
+	for len(r.saving) > 0 {
+		c := r.saving[0]
+		r.saving = r.saving[1:]
+		r.self.Protect(func() { r.settle(c, s.Err) }) // each for itself
 	}
-	r.store.Tell(store.Save{Sequence: r.sequence, Records: r.desired})
+	r.saving = nil
+	r.keep()
+	r.finish()
 }
 
 func (r *registry) settle(c *change, err error) {
@@ -115,6 +111,8 @@ func (r *registry) grant(e *entry, record *spec.Record) {
 func (r *registry) remove(m Remove) {
 	e := r.entries[m.Service]
 	switch {
+	case r.closing:
+		m.Answer(struct{}{}, service.ErrShutdown)
 	case e == nil || e.record == nil:
 		m.Answer(struct{}{}, ErrNotFound)
 	case e.removing != nil:

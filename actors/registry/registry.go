@@ -54,13 +54,14 @@ type registry struct {
 	entries   map[string]*entry
 	byID      map[uint64]*entry // those that are leaving, too
 	lastID    uint64
-	committed catalog // what is on disk
-	desired   catalog // with what is on its way there
-	pending   []*change
-	sequence  uint64
+	committed catalog   // what is on disk
+	saving    []*change // what is on its way there; nil: nothing is
+	pending   []*change // what goes there next
+	sequence  uint64    // of the last save
 
-	closing  bool
-	shutdown *Shutdown
+	closing bool // no order is taken any more
+	ending  []Shutdown
+	ended   bool // the services were told to end
 }
 
 // entry is one service as the registry knows it. Without a record it has
@@ -103,7 +104,7 @@ func Spawn(config Config) Ref {
 			config: config, self: self,
 			table: newTable(), reserved: newTable(),
 			entries: map[string]*entry{}, byID: map[uint64]*entry{},
-			committed: newCatalog(), desired: newCatalog(),
+			committed: newCatalog(),
 		}
 		r.store = config.Store(func(s store.Saved) { self.Tell(fromStore{s}) })
 		return r
@@ -149,6 +150,10 @@ func (r *registry) route(q *service.Route) {
 
 // order forwards an operator's order; a deploy makes its service.
 func (r *registry) order(o Order) {
+	if r.closing {
+		o.Asking().Answer(struct{}{}, service.ErrShutdown)
+		return
+	}
 	e := r.entries[o.Service]
 	if e != nil && e.removing != nil {
 		e.waiting = append(e.waiting, o)
@@ -172,10 +177,6 @@ func (r *registry) order(o Order) {
 // deploy forwards a deploy unless its hosts are taken already. They are looked
 // at again when its targets are healthy.
 func (r *registry) deploy(e *entry, name string, d *service.Deploy) {
-	if r.closing {
-		d.Answer(struct{}{}, service.ErrShutdown)
-		return
-	}
 	if err := r.free(e, &d.Options); err != nil {
 		d.Answer(struct{}{}, err)
 		return
@@ -216,7 +217,7 @@ func (r *registry) gone(m service.Gone) {
 	if e == nil {
 		return
 	}
-	if !r.closing && !e.leaving && (e.record != nil || e.given != m.Ended) {
+	if !r.ended && !e.leaving && (e.record != nil || e.given != m.Ended) {
 		return
 	}
 	delete(r.byID, e.id)
@@ -224,10 +225,10 @@ func (r *registry) gone(m service.Gone) {
 		delete(r.entries, e.name)
 	}
 	e.ref.Stop()
+	r.finish()
 	if r.entries[e.name] == nil && r.config.Forgotten != nil {
 		r.config.Forgotten(e.name)
 	}
-	r.finish()
 }
 
 // restore takes up the state file's services, which serve at once.
@@ -244,7 +245,6 @@ func (r *registry) restore(m Restore) {
 		r.table.put(e, &record.Options)
 		r.committed = r.committed.with(e.name, record)
 	}
-	r.desired = r.committed
 	m.Answer(struct{}{}, nil)
 }
 
@@ -257,17 +257,27 @@ func (r *registry) quiesce() {
 
 func (r *registry) end(m Shutdown) {
 	r.closing = true
-	r.shutdown = &m
-	for _, e := range r.byID {
-		e.ref.Tell(service.Shutdown{})
-	}
+	r.ending = append(r.ending, m)
 	r.finish()
 }
 
-// finish answers Shutdown once everything has ended.
+// finish goes on with a Shutdown: when the last save is done, the services are
+// told to end, and when they have ended, it is answered.
 func (r *registry) finish() {
-	if r.shutdown != nil && len(r.byID) == 0 && len(r.pending) == 0 {
-		r.store.Stop()
-		r.shutdown.Answer(struct{}{}, nil)
+	if len(r.ending) == 0 || r.saving != nil || len(r.pending) > 0 {
+		return
+	}
+	if !r.ended {
+		r.ended = true
+		for _, e := range r.byID {
+			e.ref.Tell(service.Shutdown{})
+		}
+	}
+	if len(r.byID) > 0 {
+		return
+	}
+	r.store.Stop()
+	for _, m := range r.ending {
+		m.Answer(struct{}{}, nil)
 	}
 }

@@ -33,11 +33,8 @@ func (s *service) route(r *Route) {
 
 // grant leases a target to a request.
 func (s *service) grant(r *Route) {
-	p, read := s.poolFor(&r.Facts), reads(&r.Facts, s.policy, time.Now())
-	var t *target
-	if p != nil {
-		t = p.pick(read)
-	}
+	p := s.poolFor(&r.Facts)
+	t := p.pick(func() bool { return reads(&r.Facts, s.policy, time.Now()) })
 	if t == nil {
 		r.Answer(s.respond(503))
 		return
@@ -90,7 +87,7 @@ func (s *service) finish(l *Lease) {
 func (s *service) upgraded(l *Lease) {
 	l.tunnel = true
 	if (l.pool.retired || s.gate.State != spec.Running) && !l.severed {
-		l.sever(ErrReplaced)
+		s.cutOff(l, ErrReplaced)
 	}
 }
 
@@ -101,6 +98,17 @@ func (s *service) hold(r *Route) {
 	}
 	if s.sweeper.generation == 0 || r.deadline.Before(s.sweeper.due) {
 		s.armSweep()
+	}
+}
+
+// release answers all that wait, in the order in which they came.
+func (s *service) release(answer func(*Route)) {
+	for {
+		r := s.gate.shift()
+		if r == nil {
+			return
+		}
+		answer(r)
 	}
 }
 

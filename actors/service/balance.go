@@ -4,17 +4,17 @@ package service
 // healthy.
 type rotation struct {
 	targets []*target
-	last    int
+	turn    int // whose it is
 }
 
 // next returns the next healthy target, or nil.
 func (r *rotation) next() *target {
 	for range r.targets {
-		r.last++
-		if r.last >= len(r.targets) {
-			r.last = 0
+		t := r.targets[r.turn]
+		if r.turn++; r.turn == len(r.targets) {
+			r.turn = 0
 		}
-		if t := r.targets[r.last]; t.healthy {
+		if t.healthy {
 			return t
 		}
 	}

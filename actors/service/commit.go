@@ -13,55 +13,57 @@ type commit struct {
 	refuse func(error)              // it is not, and nothing has changed
 }
 
+// claimed is a commit that is with the registry, and what it is to become.
+type claimed struct {
+	*commit
+	record *spec.Record
+}
+
 func (s *service) commit(c *commit) {
 	s.commits = append(s.commits, c)
 	s.claim()
 }
 
-// claim takes the first commit to the registry.
+// claim takes the next commit to the registry.
 func (s *service) claim() {
-	for len(s.commits) > 0 && !s.claiming {
+	for len(s.commits) > 0 && s.claimed == nil {
 		c := s.commits[0]
+		s.commits = s.commits[1:]
 		next := &spec.Record{Name: s.config.Name}
 		if s.committed != nil {
 			next = s.committed.Clone()
 		}
 		if err := c.change(next); err != nil {
-			s.commits = s.commits[1:]
 			c.refuse(err)
 			continue
 		}
-		s.claimed, s.claiming = next, true
+		s.claimed = &claimed{c, next}
 		s.config.Tell(Claim{Service: s.config.ID, Record: next})
 	}
 }
 
 func (s *service) granted() {
-	if !s.claiming {
+	c := s.claimed
+	if c == nil {
 		return
 	}
-	c := s.settled()
+	s.claimed = nil
 	if c.assets != nil {
 		s.assets = *c.assets
 	}
-	s.adopt(s.claimed)
+	s.adopt(c.record)
 	c.apply()
 	s.claim()
 }
 
 func (s *service) refused(err error) {
-	if !s.claiming {
+	c := s.claimed
+	if c == nil {
 		return
 	}
-	s.settled().refuse(err)
+	s.claimed = nil
+	c.refuse(err)
 	s.claim()
-}
-
-// settled takes the commit off the queue that the registry has decided on.
-func (s *service) settled() *commit {
-	c := s.commits[0]
-	s.commits, s.claiming = s.commits[1:], false
-	return c
 }
 
 // adopt makes a record the one that the service lives by.
@@ -74,7 +76,10 @@ func (s *service) adopt(r *spec.Record) {
 // refuseAll ends every commit: the service is going.
 func (s *service) refuseAll(err error) {
 	commits := s.commits
-	s.commits, s.claiming = nil, false
+	if s.claimed != nil {
+		commits = append([]*commit{s.claimed.commit}, commits...)
+	}
+	s.commits, s.claimed = nil, nil
 	for _, c := range commits {
 		c.refuse(err)
 	}

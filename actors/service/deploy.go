@@ -16,7 +16,7 @@ import (
 type deploy struct {
 	*Deploy
 	pool       *pool
-	began      time.Time
+	since      time.Time // when it was accepted
 	timer      *time.Timer
 	generation int
 	claiming   bool
@@ -27,12 +27,13 @@ type deploy struct {
 // next.
 func (s *service) order(d *Deploy) {
 	if d.Slot == Rollout && s.committed == nil {
+		s.ended++
 		d.done(ErrNoService)
 		return
 	}
-	s.queue = append(s.queue, &deploy{Deploy: d})
+	s.queue = append(s.queue, &deploy{Deploy: d, since: time.Now()})
 	if s.deploying != nil {
-		d.notify(Progress{Stage: StageQueued})
+		s.notify(d.Asker, Progress{Stage: StageQueued})
 	}
 	s.nextDeploy()
 }
@@ -51,7 +52,6 @@ func (s *service) nextDeploy() {
 // warm makes the pool of a deploy and begins to check its targets.
 func (s *service) warm(d *deploy) {
 	s.deploying = d
-	d.began = time.Now()
 	options := d.TargetOptions
 	if d.Slot == Rollout {
 		options = s.committed.TargetOptions
@@ -98,16 +98,16 @@ func (s *service) checked(c healthcheck.Checked) {
 }
 
 func (s *service) warming(d *deploy, t *target, result healthcheck.Result) {
-	elapsed := time.Since(d.began)
+	elapsed := time.Since(d.since)
 	if result.Healthy {
-		d.notify(Progress{Stage: StageHealthy, Target: t.name, Detail: result.String(), Elapsed: elapsed})
+		s.notify(d.Asker, Progress{Stage: StageHealthy, Target: t.name, Detail: result.String(), Elapsed: elapsed})
 		if d.pool.healthy() && !d.claiming {
 			s.commitDeploy(d)
 		}
 		return
 	}
 	t.reports.add(result)
-	d.notify(Progress{Stage: StageChecking, Target: t.name, Detail: result.String(), Elapsed: elapsed})
+	s.notify(d.Asker, Progress{Stage: StageChecking, Target: t.name, Detail: result.String(), Elapsed: elapsed})
 	if d.How.DeployTimeout <= 0 && !d.claiming { // one check decides
 		s.failDeploy(d, s.diagnose(d))
 	}
@@ -170,20 +170,20 @@ func (s *service) switchTo(d *deploy) {
 	s.slots[d.Slot] = d.pool
 	s.serve(d.pool)
 	s.endDeploy(d)
-	d.notify(Progress{Stage: StageSwitched, Elapsed: time.Since(d.began)})
+	s.notify(d.Asker, Progress{Stage: StageSwitched, Elapsed: time.Since(d.since)})
 	s.logSwitch(d)
-	s.replace(old, d.How.DrainTimeout, d.Asker)
+	s.replace(old, d)
 	s.nextDeploy()
 }
 
-// replace retires a pool, and answers the order when it has drained.
-func (s *service) replace(old *pool, timeout time.Duration, a *Asker) {
+// replace retires the pool before, and answers the deploy when it has drained.
+func (s *service) replace(old *pool, d *deploy) {
 	if old == nil {
-		a.done(nil)
+		d.done(nil)
 		return
 	}
 	s.retire(old)
-	s.drain(&drain{pools: []*pool{old}, asker: a, then: func() { a.done(nil) }}, timeout)
+	s.drain(&drain{pools: []*pool{old}, asker: d.Asker, since: d.since, then: func() { d.done(nil) }}, d.How.DrainTimeout)
 }
 
 // failDeploy ends a deploy that did not switch; nothing has changed.

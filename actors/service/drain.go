@@ -14,7 +14,7 @@ const severedGrace = time.Second
 type drain struct {
 	pools   []*pool
 	asker   *Asker
-	began   time.Time
+	since   time.Time // when the order was accepted
 	timer   *time.Timer
 	severed bool
 	byGate  bool // of a pause or stop: a resume ends it
@@ -24,18 +24,16 @@ type drain struct {
 
 // drain begins to empty pools, and calls then when that is done.
 func (s *service) drain(d *drain, timeout time.Duration) {
-	d.began = time.Now()
-	waits := 0
 	for _, p := range d.pools {
-		p.leases.sever(ErrReplaced, true)
-		waits += p.leases.count
+		s.sever(p, ErrReplaced, tunnels)
 	}
+	waits := d.waits()
 	if waits == 0 {
 		s.drained(d)
 		return
 	}
-	d.asker.notify(Progress{Stage: StageDraining, InFlight: waits})
 	s.drains = append(s.drains, d)
+	s.notify(d.asker, Progress{Stage: StageDraining, InFlight: waits, Elapsed: time.Since(d.since)})
 	d.timer = system.After(s.self, timeout, Message(drainTimeout{d}))
 }
 
@@ -72,9 +70,9 @@ func (s *service) timeUp(d *drain) {
 	d.severed = true
 	n := 0
 	for _, p := range d.pools {
-		n += p.leases.sever(ErrDrained, false)
+		n += s.sever(p, ErrDrained, all)
 	}
-	d.asker.notify(Progress{Stage: StageCut, InFlight: n})
+	s.notify(d.asker, Progress{Stage: StageCut, InFlight: n, Elapsed: time.Since(d.since)})
 	d.timer = system.After(s.self, severedGrace, Message(drainTimeout{d}))
 }
 
@@ -87,8 +85,32 @@ func (s *service) drained(d *drain) {
 		d.timer.Stop()
 	}
 	s.drains = without(s.drains, d)
-	d.asker.notify(Progress{Stage: StageDrained})
+	s.notify(d.asker, Progress{Stage: StageDrained, Elapsed: time.Since(d.since)})
 	d.then()
+}
+
+// tunnels and all choose the leases to cut off.
+func tunnels(l *Lease) bool { return l.tunnel }
+func all(*Lease) bool       { return true }
+
+// sever cuts off the chosen leases of a pool, and returns how many it cut that
+// were not cut before. They still say goodbye themselves.
+func (s *service) sever(p *pool, why error, chosen func(*Lease) bool) int {
+	n := 0
+	for l := p.leases.first; l != nil; l = l.next {
+		if !l.severed && chosen(l) {
+			s.cutOff(l, why)
+			n++
+		}
+	}
+	return n
+}
+
+func (s *service) cutOff(l *Lease, why error) {
+	l.severed = true
+	if l.cut != nil {
+		s.self.Protect(func() { l.cut(why) })
+	}
 }
 
 func without[T comparable](list []T, gone T) []T {

@@ -34,11 +34,16 @@ func (g *gate) leave(r *Route) {
 	}
 }
 
-// release returns all that wait, in order, and empties the queue.
-func (g *gate) release() []*Route {
-	held := g.held
-	g.held = nil
-	return held
+// shift takes out the one that has waited longest, or nil.
+func (g *gate) shift() *Route {
+	if len(g.held) == 0 {
+		g.held = nil
+		return nil
+	}
+	r := g.held[0]
+	g.held[0] = nil
+	g.held = g.held[1:]
+	return r
 }
 
 // expired takes out those that have waited as long as their pause allows.

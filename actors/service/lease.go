@@ -37,24 +37,3 @@ func (ls *leases) remove(l *Lease) {
 	l.previous, l.next = nil, nil
 	ls.count--
 }
-
-// sever cuts off the leases, or only the tunnels among them, and returns how
-// many it cut that were not cut before. They still say goodbye themselves.
-func (ls *leases) sever(why error, tunnelsOnly bool) int {
-	n := 0
-	for l := ls.first; l != nil; l = l.next {
-		if l.severed || tunnelsOnly && !l.tunnel {
-			continue
-		}
-		l.sever(why)
-		n++
-	}
-	return n
-}
-
-func (l *Lease) sever(why error) {
-	l.severed = true
-	if l.cut != nil {
-		l.cut(why)
-	}
-}

@@ -12,18 +12,20 @@ import (
 var ErrNoService = errors.New("service not found")
 
 func (s *service) pause(o *Pause) {
+	since := time.Now()
 	s.commit(&commit{
 		change: func(r *spec.Record) error {
 			r.PauseController.State = spec.Paused
 			r.PauseController.FailAfter = o.MaxPause
 			return nil
 		},
-		apply:  func() { s.quieten(o.Asker, o.DrainTimeout) },
+		apply:  func() { s.quieten(o.Asker, since, o.DrainTimeout) },
 		refuse: o.done,
 	})
 }
 
 func (s *service) stop(o *Stop) {
+	since := time.Now()
 	s.commit(&commit{
 		change: func(r *spec.Record) error {
 			r.PauseController.State = spec.Stopped
@@ -31,10 +33,8 @@ func (s *service) stop(o *Stop) {
 			return nil
 		},
 		apply: func() {
-			for _, r := range s.gate.release() {
-				r.Answer(s.unavailable(0))
-			}
-			s.quieten(o.Asker, o.DrainTimeout)
+			s.release(func(r *Route) { r.Answer(s.unavailable(0)) })
+			s.quieten(o.Asker, since, o.DrainTimeout)
 		},
 		refuse: o.done,
 	})
@@ -42,9 +42,9 @@ func (s *service) stop(o *Stop) {
 
 // quieten waits until the requests that came before a pause or stop have
 // ended; a resume ends the wait.
-func (s *service) quieten(a *Asker, timeout time.Duration) {
-	a.notify(Progress{Stage: StageSwitched})
-	s.drain(&drain{pools: s.pools(), asker: a, byGate: true, then: func() { a.done(nil) }}, timeout)
+func (s *service) quieten(a *Asker, since time.Time, timeout time.Duration) {
+	s.notify(a, Progress{Stage: StageSwitched, Elapsed: time.Since(since)})
+	s.drain(&drain{pools: s.pools(), asker: a, since: since, byGate: true, then: func() { a.done(nil) }}, timeout)
 }
 
 func (s *service) resume(o *Resume) {
@@ -55,9 +55,7 @@ func (s *service) resume(o *Resume) {
 		},
 		apply: func() {
 			s.endDrains(func(d *drain) bool { return d.byGate && !d.severed })
-			for _, r := range s.gate.release() {
-				s.route(r)
-			}
+			s.release(s.route)
 			o.done(nil)
 		},
 		refuse: o.done,
@@ -96,9 +94,7 @@ func (s *service) split(o *Split) {
 func (s *service) remove(o *Remove) {
 	s.removed = true
 	s.endOrders(ErrRemoved)
-	for _, r := range s.gate.release() {
-		r.Answer(Verdict{Action: Respond, Status: 404})
-	}
+	s.release(func(r *Route) { r.Answer(Verdict{Action: Respond, Status: 404}) })
 	pools := s.pools()
 	for i, p := range s.slots {
 		if p != nil {
@@ -106,7 +102,7 @@ func (s *service) remove(o *Remove) {
 			s.retire(p)
 		}
 	}
-	s.drain(&drain{pools: pools, asker: o.Asker, then: func() {
+	s.drain(&drain{pools: pools, asker: o.Asker, since: time.Now(), then: func() {
 		o.done(nil)
 		s.gone()
 	}}, o.DrainTimeout)
@@ -118,7 +114,6 @@ func (s *service) shutdown() {
 	s.removed = true
 	s.endOrders(ErrShutdown)
 	s.quiesce()
-	s.endDrains(func(*drain) bool { return true })
 	for i, p := range s.slots {
 		if p != nil {
 			s.slots[i] = nil
@@ -131,9 +126,7 @@ func (s *service) shutdown() {
 // quiesce answers what is held, and holds no more.
 func (s *service) quiesce() {
 	s.closing = true
-	for _, r := range s.gate.release() {
-		r.Answer(s.unavailable(retryAfter))
-	}
+	s.release(func(r *Route) { r.Answer(s.unavailable(retryAfter)) })
 }
 
 func (s *service) endOrders(err error) {
@@ -149,7 +142,13 @@ func (s *service) endOrders(err error) {
 	s.refuseAll(err)
 }
 
+// gone lets go of what is left: requests that do not end keep nobody waiting.
 func (s *service) gone() {
+	s.endDrains(func(*drain) bool { return true })
+	for _, p := range s.retired {
+		s.letGo(p)
+	}
+	s.retired = nil
 	s.config.Tell(Gone{Service: s.config.ID, Ended: s.ended})
 }
 

@@ -1,10 +1,12 @@
 package service
 
 import (
+	"fmt"
 	"slices"
 
 	"kamal-proxy/actors/healthcheck"
 	"kamal-proxy/actors/spec"
+	"kamal-proxy/actors/system"
 )
 
 // pool is the targets of one deploy, and the leases on them. It is warming,
@@ -27,7 +29,9 @@ type target struct {
 	id       uint64 // of its health check's results
 	name     string // as given to deploy
 	upstream Upstream
-	check    healthcheck.Ref
+	options  spec.HealthCheck
+	probe    healthcheck.Check
+	check    healthcheck.Ref // nobody's until its checks begin
 	healthy  bool
 	reports  reports
 }
@@ -69,8 +73,11 @@ func (p *pool) healthy() bool {
 
 // pick chooses the target of a request: a healthy reader for reads, where
 // there are readers, else a healthy writer. nil: none is healthy.
-func (p *pool) pick(read bool) *target {
-	if read {
+func (p *pool) pick(read func() bool) *target {
+	if p == nil {
+		return nil
+	}
+	if len(p.readers.targets) > 0 && read() {
 		if t := p.readers.next(); t != nil {
 			return t
 		}
@@ -104,20 +111,14 @@ func (s *service) open(writers, readers []string, options spec.TargetOptions) (*
 }
 
 func (s *service) target(name string, options spec.TargetOptions) (*target, error) {
-	upstream, err := s.config.Connect(name, options)
-	if err != nil {
-		return nil, err
-	}
 	s.lastTarget++
-	t := &target{id: s.lastTarget, name: name, upstream: upstream}
-	t.check = healthcheck.Spawn(s.config.System, healthcheck.Config{
-		ID:       t.id,
-		Interval: options.HealthCheck.Interval,
-		Timeout:  options.HealthCheck.Timeout,
-		Check:    s.config.Check(name, options.HealthCheck),
-		Tell:     func(c healthcheck.Checked) { s.self.Tell(checked{c}) },
+	t := &target{id: s.lastTarget, name: name, options: options.HealthCheck}
+	err := fmt.Errorf("unable to use the target %s: %w", name, system.ErrCrashed)
+	s.self.Protect(func() {
+		t.probe = s.config.Check(name, options.HealthCheck)
+		t.upstream, err = s.config.Connect(name, options)
 	})
-	return t, nil
+	return t, err
 }
 
 // check begins to check a pool's targets, once.
@@ -127,6 +128,13 @@ func (s *service) check(p *pool) {
 	}
 	p.checked = true
 	for t := range p.targets {
+		t.check = healthcheck.Spawn(s.config.System, healthcheck.Config{
+			ID:       t.id,
+			Interval: t.options.Interval,
+			Timeout:  t.options.Timeout,
+			Check:    t.probe,
+			Tell:     func(c healthcheck.Checked) { s.self.Tell(checked{c}) },
+		})
 		t.check.Tell(healthcheck.Begin{})
 	}
 }
@@ -139,11 +147,11 @@ func (s *service) serve(p *pool) {
 		s.unwatch(p)
 		return
 	}
+	s.check(p)
 	for t := range p.targets {
 		t.reports = nil
 		t.check.Tell(healthcheck.Settle{})
 	}
-	s.check(p)
 }
 
 // retire closes a pool to new requests and ends its checks.
@@ -159,10 +167,14 @@ func (s *service) tidy(p *pool) {
 	if !p.retired || p.closed || p.leases.count > 0 {
 		return
 	}
-	p.closed = true
 	s.retired = without(s.retired, p)
+	s.letGo(p)
+}
+
+func (s *service) letGo(p *pool) {
+	p.closed = true
 	for t := range p.targets {
-		t.upstream.Close()
+		s.self.Protect(t.upstream.Close)
 	}
 }
 

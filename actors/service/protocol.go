@@ -34,12 +34,6 @@ type Asker struct {
 // Asking implements Order.
 func (a *Asker) Asking() *Asker { return a }
 
-func (a *Asker) notify(p Progress) {
-	if a != nil && a.Notify != nil {
-		a.Notify(p)
-	}
-}
-
 func (a *Asker) done(err error) {
 	if a != nil {
 		a.Answer(struct{}{}, err)

@@ -42,7 +42,8 @@ type Route struct {
 	Facts
 
 	// Cut is called, from the service's goroutine, to end the request before
-	// it ends by itself; it must not wait.
+	// it ends by itself; it must not wait. It may still come until the service
+	// has heard the request's goodbye.
 	Cut func(error)
 
 	// state is turn<<2 | pending, answered or abandoned. Whoever answers, be

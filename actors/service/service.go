@@ -60,9 +60,8 @@ type service struct {
 	queue     []*deploy
 	ended     int // deploys that switched or failed
 
-	commits  []*commit
-	claimed  *spec.Record // of the first commit, which is with the registry
-	claiming bool
+	commits []*commit // that wait for their turn
+	claimed *claimed  // the one that is with the registry, or nil
 
 	watched    map[uint64]*watched
 	lastTarget uint64
@@ -128,6 +127,13 @@ func (s *service) Receive(m Message) {
 	}
 }
 
+// notify tells a caller how far its order is.
+func (s *service) notify(a *Asker, p Progress) {
+	if a != nil && a.Notify != nil {
+		s.self.Protect(func() { a.Notify(p) })
+	}
+}
+
 // Rebuild implements system.Rebuilder: the gate and the policy go back to what
 // is committed; pools, leases, drains and deploys stay as they are.
 func (s *service) Rebuild() {
@@ -135,9 +141,7 @@ func (s *service) Rebuild() {
 		s.adopt(s.committed)
 	}
 	if s.gate.State == spec.Running {
-		for _, r := range s.gate.release() {
-			s.route(r)
-		}
+		s.release(s.route)
 	}
 	s.claim()
 }

@@ -50,7 +50,8 @@ type Policy struct {
 }
 
 // Upstream is a target as transport knows it. It is made by Config.Connect and
-// closed by the service when no request is on it any more.
+// closed by the service when no request is on it any more, or when the service
+// goes and does not wait for the last of them.
 type Upstream interface {
 	// Close closes what is idle, and makes all else close when it ends.
 	Close()

@@ -40,6 +40,7 @@ func (g *guard[M]) Receive(c *actor.Context) {
 	case actor.Stopped:
 		if !g.stopped {
 			g.stopped = true
+			g.cell.system.running.Add(-1)
 			close(g.cell.stopped)
 		}
 	case M:
@@ -62,9 +63,7 @@ func (g *guard[M]) handle(m M) {
 }
 
 func (g *guard[M]) crashed(asked Ticket, cause any, stack []byte) {
-	s := g.cell.system
-	s.crashes.Add(1)
-	s.log.Error().Str("actor", g.cell.pid.ID).Str("panic", fmt.Sprint(cause)).Bytes("stack", stack).Msg("Actor panicked")
+	g.cell.system.crashed(g.cell.pid.ID, cause, stack)
 	asked.fail(ErrCrashed)
 
 	if now := time.Now(); now.Sub(g.last) > crashWindow {
@@ -79,11 +78,22 @@ func (g *guard[M]) crashed(asked Ticket, cause any, stack []byte) {
 }
 
 func (g *guard[M]) rebuild(r Rebuilder) {
+	g.cell.system.log.Error().Str("actor", g.cell.pid.ID).Msg("Actor keeps panicking and is rebuilt from its last committed state")
+	g.cell.system.Protect(g.cell.pid.ID, r.Rebuild)
+}
+
+// Protect runs a step that others must outlive, such as a function that an
+// actor was given. A panic in it is logged and counted, and goes no further.
+func (s *System) Protect(actor string, step func()) {
 	defer func() {
 		if cause := recover(); cause != nil {
-			g.cell.system.log.Error().Str("actor", g.cell.pid.ID).Str("panic", fmt.Sprint(cause)).Msg("Actor panicked while it was rebuilt")
+			s.crashed(actor, cause, debug.Stack())
 		}
 	}()
-	g.cell.system.log.Error().Str("actor", g.cell.pid.ID).Msg("Actor keeps panicking and is rebuilt from its last committed state")
-	r.Rebuild()
+	step()
+}
+
+func (s *System) crashed(actor string, cause any, stack []byte) {
+	s.crashes.Add(1)
+	s.log.Error().Str("actor", actor).Str("panic", fmt.Sprint(cause)).Bytes("stack", stack).Msg("Actor panicked")
 }

@@ -77,6 +77,9 @@ func (r Ref[M]) Stopped() <-chan struct{} {
 	return r.stopped
 }
 
+// Protect is System.Protect for a step of this actor.
+func (r Ref[M]) Protect(step func()) { r.system.Protect(r.pid.ID, step) }
+
 // String names the actor in logs: its kind and number.
 func (r Ref[M]) String() string {
 	if r.cell == nil {

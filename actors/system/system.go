@@ -31,6 +31,7 @@ type System struct {
 	log     zerolog.Logger
 	lastID  atomic.Uint64
 	crashes atomic.Uint64
+	running atomic.Int64
 }
 
 // New starts an empty system that logs crashes to log.
@@ -44,6 +45,9 @@ func New(log zerolog.Logger) (*System, error) {
 
 // Crashes counts the panics that guards have caught since the start.
 func (s *System) Crashes() uint64 { return s.crashes.Load() }
+
+// Running counts the actors that were spawned and have not stopped.
+func (s *System) Running() int64 { return s.running.Load() }
 
 // Receiver is an actor's behaviour. Receive is called with one message at a
 // time, never from two goroutines at once, and must not wait for anything.
@@ -73,6 +77,7 @@ func Spawn[M any](s *System, kind string, inbox int, produce func(self Ref[M]) R
 	guarded := func() actor.Receiver {
 		if g.receiver == nil {
 			g.receiver = produce(self)
+			s.running.Add(1)
 		}
 		return g
 	}

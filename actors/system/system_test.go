@@ -112,6 +112,10 @@ func bubble(t *testing.T, test func(t *testing.T, s *stage)) {
 		test(t, s)
 		s.ref.Stop()
 		<-s.ref.Stopped()
+		synctest.Wait()
+		if n := sys.Running(); n != 0 {
+			t.Errorf("%d actors are counted as running", n)
+		}
 	})
 }
 
