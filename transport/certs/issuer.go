@@ -55,6 +55,9 @@ func (k key) file() string {
 	return k.host
 }
 
+// sibling is the same host's other certificate.
+func (k key) sibling() key { return key{host: k.host, rsa: !k.rsa} }
+
 // issuer returns the one issuer for an authority. Only Put calls it.
 func (p *Policy) issuer(o *spec.Options, roots *Roots) *issuer {
 	a := authority{directory: o.ACMEDirectory, folder: o.ACMECachePath}
@@ -127,8 +130,10 @@ func (i *issuer) certificate(hello *tls.ClientHelloInfo, t *terms, host string) 
 // may have one.
 func (i *issuer) obtain(t *terms, k key) (*tls.Certificate, error) {
 	if !i.folder.has(k) {
-		if err := i.policy.doorman.admit(t, k.host); err != nil {
-			return nil, err
+		if !i.folder.has(k.sibling()) {
+			if err := i.policy.doorman.admit(t, k.host); err != nil {
+				return nil, err
+			}
 		}
 		if !i.policy.startIssuing() {
 			return nil, errBusy
@@ -184,6 +189,18 @@ func (e *issueError) Error() string {
 }
 
 func (e *issueError) Unwrap() error { return e.err }
+
+// reachable is what authorities need, as part of a sentence.
+const reachable = ": see that the host's DNS entry leads here, and that ports 80 and 443 can be reached from the internet"
+
+// advice says what to do about failed challenges; other errors say it
+// themselves.
+func (e *issueError) advice() string {
+	if e.detail == "" {
+		return ""
+	}
+	return reachable
+}
 
 // retryBackoff is acme.Client.RetryBackoff: short hiccups are waited for, all
 // else, and above all a rate limit, is left to the pursuit.

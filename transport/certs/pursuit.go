@@ -146,7 +146,7 @@ func (u *pursuit) fail(t *terms, failure *issueError) {
 		log = &u.issuer.policy.doorman.log
 	}
 	log.Error().Err(failure).Str("service", t.service).Str("host", u.key.host).Str("retry_in", pause.String()).
-		Msg("Unable to get a certificate: see that the host's DNS entry leads here and that ports 80 and 443 can be reached; a deploy tries again at once")
+		Msg("Unable to get a certificate" + failure.advice() + "; the first handshake after a deploy, or after the pause, tries again")
 }
 
 // pauseAfter is the pause after so many earlier failures in a row.
@@ -184,5 +184,5 @@ func (u *pursuit) watch(certificate *tls.Certificate) {
 	if detail := u.issuer.courier.heard(u.key.host); detail != "" {
 		line = line.Str("error", detail)
 	}
-	line.Msg("Unable to renew a certificate: see that the host's DNS entry leads here and that ports 80 and 443 can be reached; it is tried again every hour")
+	line.Msg("Unable to renew a certificate that ends soon" + reachable + "; it is tried again every hour")
 }
