@@ -11,6 +11,7 @@ import (
 	"kamal-proxy/actors/service"
 	"kamal-proxy/actors/system"
 	"kamal-proxy/transport/http1"
+	"kamal-proxy/transport/upstream"
 )
 
 // statusClientGone is logged, and never sent, where the client left before it
@@ -18,13 +19,14 @@ import (
 const statusClientGone = 499
 
 var (
-	errNotSender  = errors.New("the target takes no requests: it was connected by something else than transport/upstream")
 	errClientGone = errors.New("the client has gone")
+	errNotSender  = errors.New("the target takes no requests: it was not connected by transport/upstream")
 	errUninvited  = errors.New("the target switched protocols without being asked to")
 )
 
-// failures says which status a failure is answered with; any other is 502: the
-// target could not be reached, or what it said was not HTTP.
+// failures says which status a failure is answered with. The first that fits
+// counts; without one it is the client's, or else 502: the target could not be
+// reached, or what it said was not HTTP.
 var failures = []struct {
 	cause  error
 	status int
@@ -32,6 +34,8 @@ var failures = []struct {
 	{errClientGone, statusClientGone},
 	{service.ErrDrained, http.StatusGatewayTimeout},
 	{service.ErrReplaced, http.StatusGatewayTimeout},
+	{upstream.ErrTimeout, http.StatusGatewayTimeout},
+	{http1.ErrMalformedResponse, http.StatusBadGateway},
 	{system.ErrStopped, http.StatusServiceUnavailable},
 	{system.ErrCrashed, http.StatusInternalServerError},
 }
@@ -42,29 +46,25 @@ func statusOf(err error) int {
 			return f.status
 		}
 	}
-	var broken *uploadError
-	if errors.As(err, &broken) {
-		return broken.status()
+	var refused *http1.Error
+	if errors.As(err, &refused) {
+		return refused.Status
+	}
+	var upload *upstream.BodyError
+	if errors.As(err, &upload) {
+		return uploadStatus(upload.Err)
 	}
 	return http.StatusBadGateway
 }
 
-// uploadError is what the client's side said when the request's body was read.
-type uploadError struct{ error }
-
-func (e *uploadError) Unwrap() error { return e.error }
-
-// status is the one that the codec refuses the body with, where it does. A
-// body that is neither slow nor cut short is malformed.
-func (e *uploadError) status() int {
-	var refused *http1.Error
+// uploadStatus is that of a request whose body could not be read. What came in
+// time and to its end is malformed.
+func uploadStatus(err error) int {
 	var network net.Error
 	switch {
-	case errors.As(e.error, &refused):
-		return refused.Status
-	case errors.Is(e.error, os.ErrDeadlineExceeded):
+	case errors.Is(err, os.ErrDeadlineExceeded):
 		return http.StatusRequestTimeout
-	case errors.Is(e.error, io.ErrUnexpectedEOF), errors.As(e.error, &network):
+	case errors.Is(err, io.ErrUnexpectedEOF), errors.As(err, &network):
 		return statusClientGone
 	}
 	return http.StatusBadRequest
@@ -86,20 +86,20 @@ func (v *visit) fail(err error) {
 	v.giveUp(status)
 }
 
-// giveUp answers with an error page. Where a part of the response has been
-// sent it breaks it off instead, and the log says why.
+// giveUp answers with an error page. A response of which a part has been sent
+// is broken off instead, and the log says why; but a client that left then is
+// logged with the status that it got.
 func (v *visit) giveUp(status int) {
 	if v.tunnel {
 		return // it has closed both its ends
 	}
 	sent, _ := v.x.Sent()
-	switch {
-	case status == statusClientGone && sent != 0: // it was sent what the log says
-		v.x.Abort()
-	case status == statusClientGone || sent != 0:
-		v.outcome = status
-		v.x.Abort()
-	default:
+	if sent == 0 && status != statusClientGone {
 		v.page(status, "", 0)
+		return
 	}
+	if sent == 0 || status != statusClientGone {
+		v.outcome = status
+	}
+	v.x.Abort()
 }

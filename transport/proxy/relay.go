@@ -22,7 +22,7 @@ func (v *visit) relay(response *exchange.Response) {
 	v.scopeCookies(response.Header)
 	v.noteSent(response.Header)
 
-	err := v.x.Respond(response.Status, response.Header, v.length(response))
+	err := asClientGone(v.x.Respond(response.Status, response.Header, v.length(response)))
 	if err == nil && response.ContentLength != 0 {
 		err = v.relayBody(response)
 	}

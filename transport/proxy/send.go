@@ -1,9 +1,7 @@
 package proxy
 
 import (
-	"io"
 	"net/http"
-	"sync/atomic"
 
 	"kamal-proxy/transport/exchange"
 )
@@ -16,16 +14,12 @@ func (v *visit) send() *exchange.Response {
 		v.fail(errNotSender)
 		return nil
 	}
-	upload := v.watchUpload()
 	response, err := target.Send(v.ctx, v.request, v.inform)
-	if err == nil {
-		return response
+	if err != nil {
+		v.fail(err)
+		return nil
 	}
-	if broken := upload.broken(); broken != nil {
-		err = broken
-	}
-	v.fail(err)
-	return nil
+	return response
 }
 
 // interim passes on a response before the final one. 100 Continue is not: the
@@ -34,41 +28,5 @@ func (v *visit) interim(status int, header exchange.Header) error {
 	if status == http.StatusContinue {
 		return nil
 	}
-	return v.x.Inform(status, endToEnd(header, false))
-}
-
-// upload is a request's body that remembers how its reading failed, to tell
-// the client's faults from the target's. It may be read on another goroutine.
-type upload struct {
-	body    io.Reader
-	failure atomic.Pointer[uploadError]
-}
-
-// watchUpload puts an upload in the place of the request's body, if it has one.
-func (v *visit) watchUpload() *upload {
-	if v.request.ContentLength == 0 {
-		return nil
-	}
-	u := &upload{body: v.request.Body}
-	v.request.Body = u
-	return u
-}
-
-func (u *upload) Read(p []byte) (int, error) {
-	n, err := u.body.Read(p)
-	if err != nil && err != io.EOF {
-		u.failure.CompareAndSwap(nil, &uploadError{err})
-	}
-	return n, err
-}
-
-// broken returns an *uploadError if the client broke its message, or nil.
-func (u *upload) broken() error {
-	if u == nil {
-		return nil
-	}
-	if failure := u.failure.Load(); failure != nil {
-		return failure
-	}
-	return nil
+	return asClientGone(v.x.Inform(status, endToEnd(header, false)))
 }
