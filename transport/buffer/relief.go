@@ -88,6 +88,7 @@ func (r *relay) catchUp(err error) error {
 		}
 	}
 	r.dismiss(err)
+	r.rethrow()
 	return err
 }
 
@@ -123,7 +124,6 @@ func (r *relay) dismiss(cause error) {
 	for !r.left {
 		r.changed.Wait()
 	}
-	r.rethrow()
 }
 
 // rethrow is called once the relief has left.
