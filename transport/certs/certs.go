@@ -103,7 +103,6 @@ func (p *Policy) Put(service string, record *spec.Record, certificate *tls.Certi
 		t.issuer = p.issuer(&record.Options, roots)
 		t.onDemand = record.Options.TLSOnDemandURL
 		t.stopped = record.PauseController.State == spec.Stopped
-		t.issuer.forgive(hosts)
 	default:
 		t.certificate = certificate
 	}

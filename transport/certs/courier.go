@@ -125,5 +125,3 @@ func (c *courier) heard(host string) string {
 	delete(c.said, host)
 	return strings.Join(said, "; ")
 }
-
-func (c *courier) forget(host string) { c.heard(host) }

@@ -114,6 +114,7 @@ func TestOnlyTwoHundredAllows(t *testing.T) {
 }
 
 func TestOnDemandGivesUpOnASlowEndpoint(t *testing.T) {
+	t.Parallel()
 	release := make(chan struct{})
 	e := newEndpoint(t, func(http.ResponseWriter, *http.Request) { <-release })
 	defer close(release)

@@ -139,25 +139,13 @@ func (i *issuer) obtain(t *terms, k key) (*tls.Certificate, error) {
 			return nil, errBusy
 		}
 		defer func() { <-i.policy.issuing }()
-		i.courier.forget(k.host)
 	}
 	certificate, err := i.manager.GetCertificate(helloFor(k))
+	detail := i.courier.heard(k.host)
 	if err != nil {
-		return nil, &issueError{err: err, detail: i.courier.heard(k.host)}
+		return nil, &issueError{err: err, detail: detail}
 	}
 	return certificate, nil
-}
-
-// forgive lets hosts try again whose certificate could not be got: an operator
-// has done something about their service.
-func (i *issuer) forgive(hosts []string) {
-	for _, host := range hosts {
-		for _, k := range []key{{host: host}, {host: host, rsa: true}} {
-			if u, ok := i.pursuits.Load(k); ok {
-				u.(*pursuit).forgive()
-			}
-		}
-	}
 }
 
 // startIssuing takes one of the slots for certificates that are being got. It
@@ -185,7 +173,7 @@ func (e *issueError) Error() string {
 	if e.detail == "" {
 		return e.err.Error()
 	}
-	return e.detail
+	return e.err.Error() + " (" + e.detail + ")"
 }
 
 func (e *issueError) Unwrap() error { return e.err }

@@ -193,6 +193,7 @@ func (a *pebble) automatic(edit func(*spec.Record), hosts ...string) *spec.Recor
 }
 
 func TestPebble(t *testing.T) {
+	t.Parallel()
 	a := newPebble(t)
 	t.Run("TLS-ALPN-01", a.testTLSALPN)
 	t.Run("HTTP-01", a.testHTTP)

@@ -31,8 +31,9 @@ type pursuit struct {
 	held   atomic.Bool // there is one; autocert keeps and renews it
 
 	mu       sync.Mutex
-	attempt  *attempt  // under way
-	failures int       // in a row
+	attempt  *attempt // under way
+	failures int      // in a row
+	failed   time.Time
 	floor    time.Time // not before this, whatever an operator does
 	retry    time.Time
 	reason   error
@@ -61,6 +62,9 @@ func (u *pursuit) join(t *terms) (*attempt, error) {
 	defer u.mu.Unlock()
 	if u.attempt != nil {
 		return u.attempt, nil
+	}
+	if t.born.After(u.failed) { // an operator has done something about it
+		u.failures, u.retry = 0, u.floor
 	}
 	if left := time.Until(u.retry); left > 0 {
 		return nil, fmt.Errorf("the last attempt to get a certificate for %s failed, the next is in %v: %w", u.key, left.Round(time.Second), u.reason)
@@ -129,7 +133,7 @@ func (u *pursuit) fail(t *terms, failure *issueError) {
 	now := time.Now()
 	pause := pauseAfter(u.failures)
 	u.failures++
-	u.reason = failure
+	u.reason, u.failed = failure, now
 	u.floor = now.Add(leastPause)
 	if asked, ok := acme.RateLimit(failure.err); ok && asked > 0 {
 		pause = max(pause, min(asked, longPause))
@@ -158,13 +162,6 @@ func pauseAfter(failures int) time.Duration {
 		}
 	}
 	return pause
-}
-
-func (u *pursuit) forgive() {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	u.failures = 0
-	u.retry = u.floor
 }
 
 // watch tells when a certificate is near its end: autocert renews at a third of

@@ -3,6 +3,7 @@ package certs
 import (
 	"crypto/tls"
 	"slices"
+	"time"
 
 	"kamal-proxy/actors/spec"
 )
@@ -11,6 +12,7 @@ import (
 // are published.
 type terms struct {
 	service string
+	born    time.Time
 	root    bool // it is at the root of its hosts
 	tls     bool
 
@@ -24,5 +26,5 @@ type terms struct {
 // at the root.
 func newTerms(service string, o *spec.Options) *terms {
 	root := slices.Contains(o.PathPrefixes, "/")
-	return &terms{service: service, root: root, tls: root && o.TLSEnabled}
+	return &terms{service: service, born: time.Now(), root: root, tls: root && o.TLSEnabled}
 }
