@@ -39,6 +39,8 @@ func Hold(body io.Reader, length int64, limits Limits) (*Body, error) {
 // body's place, with its length; the length stays open if there are trailers,
 // since only a chunked body has them. It returns nil if there is no body. Errors
 // are those of Hold, and leave the request as it was, but for the bytes read.
+// The request's Body has a method Rewind, for sending it again. Close the *Body
+// after the response: until then a target may still be sent it.
 func Request(r *exchange.Request, limits Limits) (*Body, error) {
 	if r.ContentLength == 0 {
 		return nil, nil
@@ -47,7 +49,7 @@ func Request(r *exchange.Request, limits Limits) (*Body, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.Body = b
+	r.Body = &b.Reader // which nobody can close who only sends it
 	if r.ContentLength < 0 && (r.Trailer == nil || len(r.Trailer()) == 0) {
 		r.ContentLength = b.Len()
 		r.Header.Del("Trailer")

@@ -118,11 +118,14 @@ func TestRequest(t *testing.T) {
 		if r.ContentLength != c.want || r.Header.Has("Trailer") != (r.ContentLength < 0 || c.length >= 0) {
 			t.Errorf("%s: length is %d, header %v", c.name, r.ContentLength, r.Header)
 		}
+		if _, ok := r.Body.(io.Closer); ok {
+			t.Error("who sends the request could close the body")
+		}
 		for range 2 {
 			if got, err := io.ReadAll(r.Body); string(got) != "hello" || err != nil {
 				t.Errorf("%s: body is %q, %v", c.name, got, err)
 			}
-			b.Rewind()
+			r.Body.(interface{ Rewind() }).Rewind()
 		}
 		b.Close()
 	}

@@ -9,7 +9,12 @@ import (
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(victimDir); dir != "" {
+		beVictim(dir)
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // sizes are those around every boundary of bodies kept with 1 MiB of memory.
 var sizes = []int{

@@ -1,10 +1,42 @@
 package buffer
 
 import (
+	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"testing"
 )
+
+// victimDir makes the test's binary a process that keeps a body there until it
+// is killed.
+const victimDir = "BUFFER_TEST_VICTIM_DIR"
+
+func beVictim(dir string) {
+	s := NewSpool(Limits{Dir: dir})
+	s.Write(body(1 << 20))
+	os.Stdout.WriteString("kept")
+	select {}
+}
+
+func TestNothingIsLeftBehindByAProcessThatIsKilled(t *testing.T) {
+	dir := t.TempDir()
+	victim := exec.Command(os.Args[0])
+	victim.Env = append(os.Environ(), victimDir+"="+dir)
+	output, err := victim.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := victim.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(output, make([]byte, len("kept"))); err != nil {
+		t.Error(err)
+	}
+	victim.Process.Kill()
+	victim.Wait()
+	mustBeEmpty(t, dir)
+}
 
 // Where files cannot be created without a name, they lose it at once.
 func TestCreateAndRemove(t *testing.T) {
