@@ -1,6 +1,7 @@
 package buffer
 
 import (
+	"os"
 	"testing"
 )
 
@@ -62,5 +63,24 @@ func TestFileIsEmptiedOnceItHasBeenRead(t *testing.T) {
 			t.Error("memory is not used again")
 		}
 		b.take(p)
+	}
+}
+
+func TestFileIsTriedAgainOnceTheBacklogHasBeenRead(t *testing.T) {
+	disk := fullDisk
+	b := &backlog{limits: Limits{Dir: t.TempDir(), create: func(dir string) (*os.File, error) { return disk(dir) }}}
+	defer b.close()
+	p := make([]byte, 100)
+	if b.put(p[:1]); b.put(p) != 0 {
+		t.Fatal("the disk was not full")
+	}
+	disk = createTemp
+	if b.put(p) != 0 {
+		t.Error("a disk that was full is asked for each part")
+	}
+	b.take(p)
+	b.disk.close()
+	if b.put(p[:1]); b.put(p) != 100 {
+		t.Error("the disk is not used again")
 	}
 }

@@ -42,12 +42,8 @@ func (s *Spool) Write(p []byte) (int, error) {
 	return n, err
 }
 
-func (s *Spool) memoryLeft() int64 {
-	if s.disk.end > 0 {
-		return 0
-	}
-	return max(0, s.limits.Memory-s.memory.size)
-}
+// memoryLeft is 0 once anything is in the file.
+func (s *Spool) memoryLeft() int64 { return max(0, s.limits.Memory-s.memory.size) }
 
 // ReadFrom appends all that src has. Its error is src's, ErrTooLarge or a
 // *DiskError.
