@@ -40,11 +40,12 @@ func (s *service) stop(o *Stop) {
 	})
 }
 
-// quieten waits until the requests that came before a pause or stop have
-// ended; a resume ends the wait.
+// quieten waits until the requests on the targets that serve have ended; a
+// resume ends the wait. Those on targets that were replaced before are their
+// own deploy's to wait for: a slow drain delays no other order.
 func (s *service) quieten(a *Asker, since time.Time, timeout time.Duration) {
 	s.notify(a, Progress{Stage: StageSwitched, Elapsed: time.Since(since)})
-	s.drain(&drain{pools: s.pools(), asker: a, since: since, byGate: true, then: func() { a.done(nil) }}, timeout)
+	s.drain(&drain{pools: s.serving(), asker: a, since: since, byGate: true, then: func() { a.done(nil) }}, timeout)
 }
 
 func (s *service) resume(o *Resume) {
@@ -95,17 +96,27 @@ func (s *service) remove(o *Remove) {
 	s.removed = true
 	s.endOrders(ErrRemoved)
 	s.release(func(r *Route) { r.Answer(Verdict{Action: Respond, Status: 404}) })
-	pools := s.pools()
+	pools := s.serving()
+	s.vacate()
+	s.drain(&drain{pools: pools, asker: o.Asker, since: time.Now(), then: func() { o.done(nil) }}, o.DrainTimeout)
+}
+
+// vacate retires the pools that serve.
+func (s *service) vacate() {
 	for i, p := range s.slots {
 		if p != nil {
 			s.slots[i] = nil
 			s.retire(p)
 		}
 	}
-	s.drain(&drain{pools: pools, asker: o.Asker, since: time.Now(), then: func() {
-		o.done(nil)
+}
+
+// leave lets the registry know once a removed service has no drain left, be
+// it of its removal or of a deploy before.
+func (s *service) leave() {
+	if s.removed && !s.left && len(s.drains) == 0 {
 		s.gone()
-	}}, o.DrainTimeout)
+	}
 }
 
 // shutdown ends what waits: the proxy ends, and the listeners have seen to the
@@ -114,12 +125,7 @@ func (s *service) shutdown() {
 	s.removed = true
 	s.endOrders(ErrShutdown)
 	s.quiesce()
-	for i, p := range s.slots {
-		if p != nil {
-			s.slots[i] = nil
-			s.retire(p)
-		}
-	}
+	s.vacate()
 	s.gone()
 }
 
@@ -144,6 +150,7 @@ func (s *service) endOrders(err error) {
 
 // gone lets go of what is left: requests that do not end keep nobody waiting.
 func (s *service) gone() {
+	s.left = true
 	s.endDrains(func(*drain) bool { return true })
 	for _, p := range s.retired {
 		s.letGo(p)
@@ -152,13 +159,13 @@ func (s *service) gone() {
 	s.config.Tell(Gone{Service: s.config.ID, Ended: s.ended})
 }
 
-// pools are all that have or may get leases.
-func (s *service) pools() []*pool {
+// serving are the pools that take requests.
+func (s *service) serving() []*pool {
 	var pools []*pool
 	for _, p := range s.slots {
 		if p != nil {
 			pools = append(pools, p)
 		}
 	}
-	return append(pools, s.retired...)
+	return pools
 }

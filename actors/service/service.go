@@ -70,6 +70,7 @@ type service struct {
 	spare      *Lease
 	closing    bool // the proxy ends: nothing is held any more
 	removed    bool
+	left       bool // the registry has been told
 }
 
 // Spawn starts a service that has no targets yet.
