@@ -128,7 +128,7 @@ func TestWireEventsComeAtOnce(t *testing.T) {
 			rw.(http.Flusher).Flush()
 		}
 	}, upstream.Options{})
-	response, err := http.Get(w.url + "/events") // returns with the head
+	response, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Get(w.url + "/events") // returns with the head
 	if err != nil {
 		t.Fatal(err)
 	}
