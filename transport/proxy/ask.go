@@ -16,7 +16,7 @@ func (v *visit) ask() bool {
 	v.state(&route.Facts)
 	route.Cut = v.cancel
 	v.proxy.config.Ask(route)
-	verdict, err := route.Await(v.ctx, v.proxy.config.Leave)
+	verdict, err := v.proxy.await(route, v.ctx, v.proxy.config.Leave)
 	if err != nil {
 		v.fail(err)
 		return false

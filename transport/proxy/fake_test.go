@@ -174,16 +174,21 @@ func newStage(target service.Upstream) *stage {
 		Target: target, TargetName: "web:80", Lease: &s.lease,
 	}
 	s.Proxy = New(Config{Ask: s.ask, Leave: s.leave, Log: s, Metrics: s, Logger: zerolog.New(&s.log)})
+	s.await = s.answer
 	s.finish = func(l *service.Lease) { s.goodbye(&s.finished, l) }
 	s.upgraded = func(l *service.Lease) { s.goodbye(&s.tunnels, l) }
 	return s
 }
 
-func (s *stage) ask(r *service.Route) {
-	s.asked, s.cut = r.Facts, r.Cut
-	if !s.held {
-		r.Answer(s.verdict)
+func (s *stage) ask(r *service.Route) { s.asked, s.cut = r.Facts, r.Cut }
+
+// answer is the service's: its verdict at once, or what becomes of a question
+// that it does not answer.
+func (s *stage) answer(r *service.Route, ctx context.Context, leave func(*service.Route)) (service.Verdict, error) {
+	if s.held {
+		return r.Await(ctx, leave)
 	}
+	return s.verdict, nil
 }
 
 func (s *stage) leave(*service.Route) { s.left++ }

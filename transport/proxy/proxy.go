@@ -57,7 +57,9 @@ type Proxy struct {
 	config Config
 	keys   logKeys
 
-	// A lease's goodbye, and that it became a tunnel.
+	// The request's side of a question's answer and of a lease. Only a service
+	// can make those: tests take its part here.
+	await    func(*service.Route, context.Context, func(*service.Route)) (service.Verdict, error)
 	finish   func(*service.Lease)
 	upgraded func(*service.Lease)
 }
@@ -66,6 +68,7 @@ type Proxy struct {
 func New(config Config) *Proxy {
 	return &Proxy{
 		config:   config,
+		await:    (*service.Route).Await,
 		finish:   (*service.Lease).Finish,
 		upgraded: (*service.Lease).Upgraded,
 	}
