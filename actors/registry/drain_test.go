@@ -123,19 +123,19 @@ func TestTunnelsEndWithAPause(t *testing.T) {
 	})
 }
 
-// A second drain of the same targets waits as the first does.
-func TestPauseDuringADrainWaitsToo(t *testing.T) {
+// A deploy that meets a pause waits for the targets that the pause drains, too.
+func TestDeployDuringAPausesDrainWaitsToo(t *testing.T) {
 	play(t, func(w *world) {
 		w.deployed("web", to("v1:80"))
 		slow := w.ask("web.test", "/")
-		d := w.deploy("web", to("v2:80")).wantWaiting()
 		p := w.pause("web", time.Minute, time.Minute).wantWaiting()
+		d := w.deploy("web", to("v2:80")).wantWaiting()
 		w.pass(10 * time.Second)
-		d.wantWaiting()
 		p.wantWaiting()
+		d.wantWaiting()
 		slow.done()
-		d.wantOK()
 		p.wantOK()
+		d.wantOK()
 	})
 }
 
@@ -144,8 +144,8 @@ func TestDrainsOfOnePoolEachHaveTheirTime(t *testing.T) {
 		w.deployed("web", to("v1:80"))
 		stuck := w.ask("web.test", "/")
 		stuck.stubborn = true
-		d := w.deploy("web", to("v2:80"), draining(20*time.Second))
 		p := w.pause("web", 5*time.Second, time.Minute)
+		d := w.deploy("web", to("v2:80"), draining(20*time.Second))
 		w.pass(5 * time.Second)
 		stuck.wantCut(service.ErrDrained)
 		w.pass(time.Second)

@@ -190,8 +190,8 @@ func TestResumeLeavesADeploysDrainAlone(t *testing.T) {
 	play(t, func(w *world) {
 		w.deployed("web", to("v1:80"))
 		slow := w.ask("web.test", "/")
-		d := w.deploy("web", to("v2:80"))
 		p := w.pause("web", time.Minute, time.Minute).wantWaiting()
+		d := w.deploy("web", to("v2:80"))
 		w.resume("web").wantOK()
 		p.wantOK()
 		d.wantWaiting()

@@ -33,7 +33,7 @@ func (s *service) stop(o *Stop) {
 			return nil
 		},
 		apply: func() {
-			s.release(func(r *Route) { r.Answer(s.unavailable(0)) })
+			s.release(func(r *Route) { s.refuse(r, 0) })
 			s.quieten(o.Asker, since, o.DrainTimeout)
 		},
 		refuse: o.done,
@@ -91,14 +91,25 @@ func (s *service) split(o *Split) {
 }
 
 // remove ends everything but the requests under way, and when those have
-// ended, the service.
+// ended, the service. Those on targets that were replaced before have the same
+// time, but nobody waits for them: that is their own deploy's.
 func (s *service) remove(o *Remove) {
 	s.removed = true
 	s.endOrders(ErrRemoved)
-	s.release(func(r *Route) { r.Answer(Verdict{Action: Respond, Status: 404}) })
-	pools := s.serving()
+	s.release(func(r *Route) { r.Refuse(404) })
+	replaced, serving := s.retired, s.serving()
 	s.vacate()
-	s.drain(&drain{pools: pools, asker: o.Asker, since: time.Now(), then: func() { o.done(nil) }}, o.DrainTimeout)
+	left := 2
+	ended := func() {
+		if left--; left == 0 {
+			s.gone()
+		}
+	}
+	s.drain(&drain{pools: serving, asker: o.Asker, since: time.Now(), then: func() {
+		o.done(nil)
+		ended()
+	}}, o.DrainTimeout)
+	s.drain(&drain{pools: replaced, since: time.Now(), then: ended}, o.DrainTimeout)
 }
 
 // vacate retires the pools that serve.
@@ -108,14 +119,6 @@ func (s *service) vacate() {
 			s.slots[i] = nil
 			s.retire(p)
 		}
-	}
-}
-
-// leave lets the registry know once a removed service has no drain left, be
-// it of its removal or of a deploy before.
-func (s *service) leave() {
-	if s.removed && !s.left && len(s.drains) == 0 {
-		s.gone()
 	}
 }
 
@@ -132,7 +135,7 @@ func (s *service) shutdown() {
 // quiesce answers what is held, and holds no more.
 func (s *service) quiesce() {
 	s.closing = true
-	s.release(func(r *Route) { r.Answer(s.unavailable(retryAfter)) })
+	s.release(func(r *Route) { s.refuse(r, retryAfter) })
 }
 
 func (s *service) endOrders(err error) {
@@ -150,7 +153,6 @@ func (s *service) endOrders(err error) {
 
 // gone lets go of what is left: requests that do not end keep nobody waiting.
 func (s *service) gone() {
-	s.left = true
 	s.endDrains(func(*drain) bool { return true })
 	for _, p := range s.retired {
 		s.letGo(p)
