@@ -32,7 +32,7 @@ func TestBadInputIsRefusedInOneLineAndChangesNothing(t *testing.T) {
 		{":80 :invalid host pattern", []string{"deploy", "web", "--target", ":80"}},
 		{"http://x :invalid host pattern", []string{"deploy", "web", "--target", "http://x"}},
 		{"a b :invalid host pattern", []string{"deploy", "web", "--target", "a b"}},
-		{":invalid host pattern", []string{"deploy", "web", "--target", "", "--force"}},
+		{"--target", []string{"deploy", "web", "--target", "", "--force"}},
 		{"health-check-interval", deploy("--health-check-interval=0s")},
 		{"health-check-interval", deploy("--health-check-interval=-1s")},
 		{"health-check-timeout", deploy("--health-check-timeout=0s")},
