@@ -139,6 +139,24 @@ func TestDeployDuringAPausesDrainWaitsToo(t *testing.T) {
 	})
 }
 
+// Targets that were replaced before are their own deploy's to wait for.
+func TestPauseDuringADeploysDrainWaitsForItsOwn(t *testing.T) {
+	play(t, func(w *world) {
+		w.deployed("web", to("v1:80"))
+		old := w.ask("web.test", "/")
+		d := w.deploy("web", to("v2:80"), draining(time.Minute)).wantWaiting()
+		under := w.ask("web.test", "/")
+		p := w.pause("web", 10*time.Second, time.Minute).wantWaiting()
+		under.done()
+		p.wantOK()
+		d.wantWaiting()
+		w.pass(10 * time.Second)
+		old.wantUncut()
+		old.done()
+		d.wantOK()
+	})
+}
+
 func TestDrainsOfOnePoolEachHaveTheirTime(t *testing.T) {
 	play(t, func(w *world) {
 		w.deployed("web", to("v1:80"))

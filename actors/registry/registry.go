@@ -141,7 +141,7 @@ func (r *registry) Receive(m Message) {
 func (r *registry) route(q *service.Route) {
 	e, prefix := r.table.match(q.Host, q.Path)
 	if e == nil {
-		q.Answer(service.Verdict{Action: service.Respond, Status: 404})
+		q.Refuse(404)
 		return
 	}
 	q.Prefix, q.Settings = prefix, r.settings(e)

@@ -71,6 +71,33 @@ func TestRemoveOfOneThatDoesNotEnd(t *testing.T) {
 	})
 }
 
+// Requests on targets that were replaced before have the removal's time, and
+// only their own deploy waits for them.
+func TestRemoveDuringADeploysDrain(t *testing.T) {
+	for _, slow := range []time.Duration{time.Second, time.Hour} {
+		play(t, func(w *world) {
+			w.deployed("web", to("v1:80"))
+			q := w.ask("web.test", "/")
+			d := w.deploy("web", to("v2:80"), draining(time.Minute))
+			w.remove("web", 10*time.Second).wantOK()
+			w.pass(min(slow, 10*time.Second-1))
+			q.wantUncut()
+			d.wantWaiting()
+			if slow < time.Minute {
+				q.done()
+			} else {
+				w.pass(1)
+				q.wantCut(service.ErrDrained)
+			}
+			d.wantOK()
+			w.pass(2 * time.Second)
+			if len(w.forgotten) != 1 {
+				t.Error("the service lives on")
+			}
+		})
+	}
+}
+
 func TestRemoveEndsDeploysUnderWay(t *testing.T) {
 	play(t, func(w *world) {
 		w.deployed("web", to("v1:80"))

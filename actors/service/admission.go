@@ -9,26 +9,31 @@ import (
 
 // route decides on a request, or lets it wait.
 func (s *service) route(r *Route) {
-	if insecure(&r.Facts) {
-		r.Answer(s.respond(503))
-		return
-	}
-	if scheme, host, needed := redirect(&r.Facts); needed {
-		v := s.respond(301)
-		v.Action, v.Scheme, v.Host = Redirect, scheme, host
-		r.Answer(v)
-		return
-	}
 	switch {
+	case insecure(&r.Facts):
+		s.respond(r, 503)
+	case s.redirected(r):
 	case s.gate.State == spec.Running:
 		s.grant(r)
 	case s.asksHealth(&r.Facts):
-		r.Answer(s.respond(200))
+		s.respond(r, 200)
 	case s.gate.State == spec.Stopped:
-		r.Answer(s.unavailable(0))
+		s.refuse(r, 0)
 	default:
 		s.hold(r)
 	}
+}
+
+func (s *service) redirected(r *Route) bool {
+	scheme, host, needed := redirect(&r.Facts)
+	if !needed {
+		return false
+	}
+	if v := s.verdict(r, Redirect); v != nil {
+		v.Status, v.Scheme, v.Host = 301, scheme, host
+		r.deliver()
+	}
+	return true
 }
 
 // grant leases a target to a request.
@@ -36,20 +41,47 @@ func (s *service) grant(r *Route) {
 	p := s.poolFor(&r.Facts)
 	t := p.pick(func() bool { return reads(&r.Facts, s.policy, time.Now()) })
 	if t == nil {
-		r.Answer(s.respond(503))
+		s.respond(r, 503)
 		return
 	}
-	l := s.lease(p, t, r.Cut)
-	v := Verdict{
-		Action: Forward, Service: s.config.Name, Policy: s.policy,
-		Target: t.upstream, TargetName: t.name, Lease: l,
-		KeepToWriter: len(p.readers.targets) > 0 && writes(&r.Facts, s.policy),
+	v := s.verdict(r, Forward)
+	if v == nil {
+		return
 	}
+	v.Target, v.TargetName, v.Lease = t.upstream, t.name, s.lease(p, t, r.Cut)
+	v.KeepToWriter = len(p.readers.targets) > 0 && writes(&r.Facts, s.policy)
 	if s.policy.Options.StripPrefix && r.Prefix != "/" {
 		v.Prefix = r.Prefix
 	}
-	if !r.Answer(v) {
-		s.finish(l)
+	r.deliver()
+}
+
+// verdict returns the answer of a request, to be filled in and delivered, or
+// nil if it needs none any more. It is filled in place: passed on by value, it
+// would outgrow the stack that a woken actor begins with.
+func (s *service) verdict(r *Route, a Action) *Verdict {
+	if !r.win() {
+		return nil
+	}
+	r.verdict.Action, r.verdict.Service, r.verdict.Policy = a, s.config.Name, s.policy
+	return &r.verdict
+}
+
+func (s *service) respond(r *Route, status int) {
+	if v := s.verdict(r, Respond); v != nil {
+		v.Status = status
+		r.deliver()
+	}
+}
+
+// refuse answers 503, for now or while the service is stopped.
+func (s *service) refuse(r *Route, retry time.Duration) {
+	if v := s.verdict(r, Respond); v != nil {
+		v.Status, v.RetryAfter = 503, retry
+		if s.gate.State == spec.Stopped {
+			v.Message = s.gate.StopMessage
+		}
+		r.deliver()
 	}
 }
 
@@ -93,7 +125,7 @@ func (s *service) upgraded(l *Lease) {
 
 func (s *service) hold(r *Route) {
 	if s.closing || !s.gate.hold(r, time.Now(), s.config.MaxHeld) {
-		r.Answer(s.unavailable(retryAfter))
+		s.refuse(r, retryAfter)
 		return
 	}
 	if s.sweeper.generation == 0 || r.deadline.Before(s.sweeper.due) {
@@ -135,7 +167,7 @@ func (s *service) sweep(generation int) {
 		return
 	}
 	for _, r := range s.gate.expired(time.Now()) {
-		r.Answer(s.respond(504))
+		s.respond(r, 504)
 	}
 	s.armSweep()
 }
@@ -151,17 +183,4 @@ func (s *service) asksHealth(f *Facts) bool {
 		path = stripPrefix(path, f.Prefix)
 	}
 	return path == pathOnly(s.policy.TargetOptions.HealthCheck.Path)
-}
-
-func (s *service) respond(status int) Verdict {
-	return Verdict{Action: Respond, Service: s.config.Name, Policy: s.policy, Status: status}
-}
-
-func (s *service) unavailable(retry time.Duration) Verdict {
-	v := s.respond(503)
-	v.RetryAfter = retry
-	if s.gate.State == spec.Stopped {
-		v.Message = s.gate.StopMessage
-	}
-	return v
 }

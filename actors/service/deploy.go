@@ -80,7 +80,7 @@ func (s *service) warm(d *deploy) {
 }
 
 // checked takes in what a health check found out.
-func (s *service) checked(c healthcheck.Checked) {
+func (s *service) checked(c *checked) {
 	w := s.watched[c.ID]
 	if w == nil {
 		return

@@ -87,7 +87,6 @@ func (s *service) drained(d *drain) {
 	s.drains = without(s.drains, d)
 	s.notify(d.asker, Progress{Stage: StageDrained, Elapsed: time.Since(d.since)})
 	d.then()
-	s.leave()
 }
 
 // tunnels and all choose the leases to cut off.

@@ -133,7 +133,7 @@ func (s *service) check(p *pool) {
 			Interval: t.options.Interval,
 			Timeout:  t.options.Timeout,
 			Check:    t.probe,
-			Tell:     func(c healthcheck.Checked) { s.self.Tell(checked{c}) },
+			Tell:     func(c healthcheck.Checked) { s.self.Tell(&checked{c}) },
 		})
 		t.check.Tell(healthcheck.Begin{})
 	}

@@ -140,7 +140,7 @@ func (Shutdown) serviceMessage()      {}
 func (Upgraded) serviceMessage()      {}
 func (Finish) serviceMessage()        {}
 func (Leave) serviceMessage()         {}
-func (checked) serviceMessage()       {}
+func (*checked) serviceMessage()      {}
 func (deployTimeout) serviceMessage() {}
 func (drainTimeout) serviceMessage()  {}
 func (sweepDue) serviceMessage()      {}

@@ -48,10 +48,12 @@ type Route struct {
 
 	// state is turn<<2 | pending, answered or abandoned. Whoever answers, be
 	// it a lease, a refusal or a guard's error, first wins pending ->
-	// answered and never touches the Route again.
-	state  atomic.Uint64
-	answer chan Verdict
-	err    error
+	// answered, writes the answer here, delivers it, and never touches the
+	// Route again.
+	state    atomic.Uint64
+	verdict  Verdict
+	err      error
+	answered chan struct{}
 
 	to       Ref       // the service it was forwarded to; the registry's
 	deadline time.Time // of a held one; the service's
@@ -59,12 +61,12 @@ type Route struct {
 
 const (
 	pending = iota
-	answered
+	won
 	abandoned
 	stateBits = 2
 )
 
-var routes = sync.Pool{New: func() any { return &Route{answer: make(chan Verdict, 1)} }}
+var routes = sync.Pool{New: func() any { return &Route{answered: make(chan struct{}, 1)} }}
 
 // NewRoute returns an empty question.
 func NewRoute() *Route { return routes.Get().(*Route) }
@@ -76,22 +78,41 @@ func (r *Route) Ticket() system.Ticket {
 
 // Fail implements system.Asked.
 func (r *Route) Fail(turn uint64, err error) {
-	if r.state.CompareAndSwap(turn<<stateBits|pending, turn<<stateBits|answered) {
+	if r.state.CompareAndSwap(turn<<stateBits|pending, turn<<stateBits|won) {
 		r.err = err
-		r.answer <- Verdict{}
+		r.deliver()
 	}
 }
 
-// Answer gives the verdict, unless the asker has left: then the caller must
-// take back what it granted.
+// Answer gives the verdict, and reports whether it was the first and the asker
+// is still there.
 func (r *Route) Answer(v Verdict) bool {
-	turn := r.state.Load() >> stateBits
-	if !r.state.CompareAndSwap(turn<<stateBits|pending, turn<<stateBits|answered) {
+	if !r.win() {
 		return false
 	}
-	r.answer <- v
+	r.verdict = v
+	r.deliver()
 	return true
 }
+
+// Refuse answers with a status and the page of no service.
+func (r *Route) Refuse(status int) {
+	if r.win() {
+		r.verdict.Action, r.verdict.Status = Respond, status
+		r.deliver()
+	}
+}
+
+// win takes the right to answer, unless the asker has left or there is an
+// answer: then nothing may be granted. Who wins fills in the verdict, which is
+// empty, and delivers it.
+func (r *Route) win() bool {
+	turn := r.state.Load() >> stateBits
+	return r.state.CompareAndSwap(turn<<stateBits|pending, turn<<stateBits|won)
+}
+
+// deliver is the last that who has won does with the Route.
+func (r *Route) deliver() { r.answered <- struct{}{} }
 
 // Forward sends the question on to a service. The registry calls it, as the
 // last thing it does with a Route.
@@ -109,8 +130,8 @@ func (r *Route) Left() { r.to.Tell(Leave{r}) }
 // called with it, to take it out of a queue, and the error is ctx's.
 func (r *Route) Await(ctx context.Context, leave func(*Route)) (Verdict, error) {
 	select {
-	case v := <-r.answer:
-		return r.release(v)
+	case <-r.answered:
+		return r.release()
 	case <-ctx.Done():
 	}
 	turn := r.state.Load() >> stateBits
@@ -118,14 +139,20 @@ func (r *Route) Await(ctx context.Context, leave func(*Route)) (Verdict, error) 
 		leave(r)
 		return Verdict{}, context.Cause(ctx)
 	}
-	return r.release(<-r.answer)
+	<-r.answered
+	return r.release()
 }
 
-func (r *Route) release(v Verdict) (Verdict, error) {
-	err := r.err
-	turn := r.state.Load() >> stateBits
-	r.Facts, r.Cut, r.err, r.to = Facts{}, nil, nil, Ref{}
-	r.state.Store((turn+1)<<stateBits | pending)
+func (r *Route) release() (Verdict, error) {
+	v, err := r.verdict, r.err
+	r.renew()
 	routes.Put(r)
 	return v, err
+}
+
+// renew makes the Route an empty question of the next turn.
+func (r *Route) renew() {
+	turn := r.state.Load() >> stateBits
+	r.Facts, r.Cut, r.verdict, r.err, r.to = Facts{}, nil, Verdict{}, nil, Ref{}
+	r.state.Store((turn+1)<<stateBits | pending)
 }

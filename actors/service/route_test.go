@@ -20,6 +20,7 @@ func TestRouteIsAnsweredOnce(t *testing.T) {
 	if !r.Answer(Verdict{Status: 1}) || r.Answer(Verdict{Status: 2}) {
 		t.Error("the first answer does not win")
 	}
+	r.Refuse(3)
 	r.Ticket().Asked.Fail(r.Ticket().Turn, errTest)
 	if v, err := r.Await(t.Context(), nil); v.Status != 1 || err != nil {
 		t.Errorf("the answer is %v, %v", v.Status, err)
@@ -30,7 +31,7 @@ func TestRouteThatFails(t *testing.T) {
 	r := NewRoute()
 	ticket := r.Ticket()
 	ticket.Asked.Fail(ticket.Turn, errTest)
-	if r.Answer(Verdict{}) {
+	if r.win() {
 		t.Error("it is answered after it failed")
 	}
 	if _, err := r.Await(t.Context(), nil); !errors.Is(err, errTest) {
@@ -46,12 +47,12 @@ func TestRouteThatIsAbandoned(t *testing.T) {
 	if _, err := r.Await(ctx, func(r *Route) { left = r }); !errors.Is(err, errTest) || left != r {
 		t.Errorf("Await returned %v", err)
 	}
-	if r.Answer(Verdict{}) {
+	if r.win() {
 		t.Error("it is answered though its asker has left")
 	}
 	r.Fail(r.Ticket().Turn, errTest)
 	select {
-	case <-r.answer:
+	case <-r.answered:
 		t.Error("it fails though its asker has left")
 	default:
 	}
@@ -62,18 +63,15 @@ func TestRouteThatIsAbandoned(t *testing.T) {
 func TestTicketOfAnEarlierTurnFailsNobody(t *testing.T) {
 	r := NewRoute()
 	ticket := r.Ticket()
-	r.Answer(Verdict{Status: 1})
+	r.Refuse(1)
 	r.Host, r.Cut = "a.test", func(error) {}
-	if _, err := r.Await(t.Context(), nil); err != nil {
-		t.Fatal(err)
-	}
-	if r.Host != "" || r.Cut != nil {
-		t.Error("the next question begins with the facts of the one before")
+	<-r.answered
+	r.renew() // as its asker does
+	if r.Host != "" || r.Cut != nil || r.verdict.Status != 0 {
+		t.Error("the next question begins with what the one before left")
 	}
 	ticket.Asked.Fail(ticket.Turn, errTest)
-	if !r.Answer(Verdict{Status: 2}) {
-		t.Fatal("the question after was failed by the ticket of the one before")
-	}
+	r.Refuse(2)
 	if v, err := r.Await(t.Context(), nil); v.Status != 2 || err != nil {
 		t.Errorf("its answer is %v, %v", v.Status, err)
 	}
@@ -83,7 +81,7 @@ func TestTicketOfAnEarlierTurnFailsNobody(t *testing.T) {
 type asked struct{}
 
 func (asked) Receive(m Message) {
-	m.(*Route).Answer(Verdict{Status: 200})
+	m.(*Route).Refuse(200)
 	runtime.Gosched() // the asker may use the Route again before the panic is caught
 	panic("behind the answer")
 }
@@ -123,7 +121,14 @@ func TestAnswerAndLeaveRace(t *testing.T) {
 			r := NewRoute()
 			ctx, cancel := context.WithCancel(t.Context())
 			granted := make(chan bool, 1)
-			go func() { granted <- r.Answer(Verdict{Status: 200}) }()
+			go func() {
+				ok := r.win()
+				if ok {
+					r.verdict.Status = 200
+					r.deliver()
+				}
+				granted <- ok
+			}()
 			go cancel()
 			v, err := r.Await(ctx, func(*Route) {})
 			switch ok := <-granted; {

@@ -70,7 +70,6 @@ type service struct {
 	spare      *Lease
 	closing    bool // the proxy ends: nothing is held any more
 	removed    bool
-	left       bool // the registry has been told
 }
 
 // Spawn starts a service that has no targets yet.
@@ -113,8 +112,8 @@ func (s *service) Receive(m Message) {
 		s.granted()
 	case Refused:
 		s.refused(m.Err)
-	case checked:
-		s.checked(m.Checked)
+	case *checked:
+		s.checked(m)
 	case deployTimeout:
 		s.deployTimeout(m.generation)
 	case drainTimeout:
