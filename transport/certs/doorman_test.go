@@ -108,6 +108,11 @@ func TestOnlyTwoHundredAllows(t *testing.T) {
 			t.Errorf("%s: allowed is %v, want %v: %v", host, err == nil, allowed, err)
 		}
 	}
+	before := len(e.questions())
+	p.doorman.admit(terms, "good.example.com")
+	if n := len(e.questions()) - before; n != 0 {
+		t.Error("a yes is not remembered")
+	}
 	if elsewhere.Load() != 0 {
 		t.Error("a redirect was followed")
 	}
@@ -180,13 +185,13 @@ func TestHandshakesOfOneHostAskOnce(t *testing.T) {
 func TestOnDemandByPathAsksTheApp(t *testing.T) {
 	type call struct{ service, host, target string }
 	var calls []call
-	p, _ := newPolicy(t, func(c *Config) {
+	p, log := newPolicy(t, func(c *Config) {
 		c.AskApp = func(ctx context.Context, service, host, target string) (int, []byte, error) {
 			if _, limited := ctx.Deadline(); !limited {
 				t.Error("the question has no time limit")
 			}
 			calls = append(calls, call{service, host, target})
-			return http.StatusNotFound, []byte("unknown"), nil
+			return http.StatusNotFound, []byte(strings.Repeat("x", 1000)), nil
 		}
 	})
 	path := onDemand(t, "/tls?x=1")
@@ -194,6 +199,9 @@ func TestOnDemandByPathAsksTheApp(t *testing.T) {
 	wantName(t, p, "a.example.com", "")
 	if want := (call{"shop", "a.example.com", "/tls?x=1&host=a.example.com"}); len(calls) != 1 || calls[0] != want {
 		t.Errorf("the app is asked %v, want %v", calls, want)
+	}
+	if text := log.String(); !strings.Contains(text, strings.Repeat("x", maxDenial)) || strings.Contains(text, strings.Repeat("x", maxDenial+1)) {
+		t.Errorf("not %d bytes of the denial are logged: %s", maxDenial, text)
 	}
 
 	p.Put("shop", newRecord(func(r *spec.Record) { path(r); r.PauseController.State = spec.Stopped }), nil, nil)

@@ -2,6 +2,7 @@ package certs
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"net/http"
 	"os"
@@ -142,6 +143,52 @@ type readCloser struct{ *strings.Reader }
 
 func (readCloser) Close() error { return nil }
 
+func TestRequestsAreRetriedAFewTimes(t *testing.T) {
+	reply := func(status int, after string) *http.Response {
+		return &http.Response{StatusCode: status, Header: http.Header{"Retry-After": {after}}}
+	}
+	for _, test := range []struct {
+		n      int
+		status int
+		after  string
+		want   time.Duration
+	}{
+		{1, 400, "", 250 * time.Millisecond}, // a nonce that is too old
+		{5, 503, "", 1250 * time.Millisecond},
+		{6, 503, "", 0},
+		{1, 503, "3", 3 * time.Second},
+		{1, 503, "3600", 0},
+		{1, 503, "Wed, 21 Oct 2026 07:28:00 GMT", 0},
+		{1, 429, "", 0},
+		{1, 429, "1", 0},
+	} {
+		if got := retryBackoff(test.n, nil, reply(test.status, test.after)); got != test.want {
+			t.Errorf("try %d after %d, Retry-After %q: %v, want %v", test.n, test.status, test.after, got, test.want)
+		}
+	}
+}
+
+func TestACertificateThatIsNotRenewedIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, i, _, log := newDeadEnd(t, "app.example.com")
+		u := i.pursuit(key{host: "app.example.com"})
+		u.since = time.Now()
+		time.Sleep(2 * quiet)
+		now := time.Now()
+		leaf := &x509.Certificate{NotBefore: now.Add(-80 * time.Hour), NotAfter: now.Add(21 * time.Hour)}
+		u.watch(&tls.Certificate{Leaf: leaf})
+		if text := log.String(); text != "" {
+			t.Errorf("told too early: %s", text)
+		}
+		time.Sleep(2 * time.Hour)
+		u.watch(&tls.Certificate{Leaf: leaf})
+		u.watch(&tls.Certificate{Leaf: leaf})
+		if n := log.count("Unable to renew"); n != 1 {
+			t.Errorf("told %d times, want once: %s", n, log)
+		}
+	})
+}
+
 func TestHostsThatNobodyTriesAreForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, i, _, _ := newDeadEnd(t, "app.example.com")
@@ -213,6 +260,9 @@ func TestACertificateOnDiskNeedsNoQuestion(t *testing.T) {
 	wantName(t, p, "customer.example.com", "kept")
 	if got := e.questions(); len(got) != 0 {
 		t.Errorf("asked %q", got)
+	}
+	if terms.issuer.obtain(terms, key{host: "customer.example.com", rsa: true}); len(e.questions()) != 0 {
+		t.Errorf("asked %q, because a client needs another kind of key", e.questions())
 	}
 	keep(t, terms.issuer, "old.example.com", "old", time.Now().Add(-time.Minute))
 	wantName(t, p, "old.example.com", "")
