@@ -157,36 +157,64 @@ func checkMasked(t *testing.T, got []byte) {
 	}
 }
 
-func TestCutWithinAFrameWaitsForItsEnd(t *testing.T) {
-	w := startTunnel(t, "websocket")
+func TestLaneLeavesAtTheEndOfAFrame(t *testing.T) {
+	from, app := pair(t)
+	to, browser := pair(t)
+	l := lane{from: from, to: to, goingAway: serverGoingAway}
+	ended := make(chan error, 1)
+	go func() { ended <- l.carry() }()
+
 	big, next := frame(2, false, 1000), frame(1, false, 5)
+	send(t, app, big[:500])
+	receive(t, browser, big[:500])
+	if err := l.leave(); err != nil {
+		t.Fatal(err)
+	}
+	send(t, app, append(bytes.Clone(big[500:]), next...))
+	got := rest(t, browser)
+	if want := append(bytes.Clone(big[500:]), 0x88, 0x02, 0x03, 0xe9); !bytes.Equal(got, want) {
+		t.Errorf("%d bytes came, ending in % x, want %d", len(got), got[max(0, len(got)-8):], len(want))
+	}
+	app.Close()
+	if err := <-ended; err != nil {
+		t.Errorf("carry returned %v", err)
+	}
+}
+
+func TestCutWithinAFrameThatEnds(t *testing.T) {
+	w := startTunnel(t, "websocket")
+	big := frame(2, false, 1000)
 	send(t, w.target, big[:500])
 	receive(t, w.client, big[:500])
 	w.cut(service.ErrReplaced)
 	checkMasked(t, rest(t, w.target)) // that way nothing is under way
-	send(t, w.target, append(bytes.Clone(big[500:]), next...))
-	got := rest(t, w.client)
-	if want := append(bytes.Clone(big[500:]), 0x88, 0x02, 0x03, 0xe9); !bytes.Equal(got, want) {
-		t.Errorf("the client received %d bytes ending in % x, want %d", len(got), got[max(0, len(got)-8):], len(want))
-	}
+	send(t, w.target, big[500:])
+	receive(t, w.client, big[500:])
+	expect(t, "client's last", string(rest(t, w.client)), "\x88\x02\x03\xe9")
 	w.client.Close()
 	w.target.Close()
 	w.over(t)
 }
 
 func TestCutWithinAFrameThatNeverEnds(t *testing.T) {
-	w := startTunnel(t, "websocket")
-	send(t, w.client, frame(2, true, 1000)[:500])
-	receive(t, w.target, frame(2, true, 1000)[:500])
-	began := time.Now()
-	w.cut(service.ErrReplaced)
-	expect(t, "client's last", string(rest(t, w.client)), "\x88\x02\x03\xe9")
-	w.over(t)
-	if took := time.Since(began); took < 900*time.Millisecond || took > 3*time.Second {
-		t.Errorf("it took %v", took)
-	}
-	if got, _ := io.ReadAll(w.target); len(got) != 0 {
-		t.Errorf("the target received % x within a frame", got)
+	for _, up := range []bool{true, false} {
+		w := startTunnel(t, "websocket")
+		from, to := w.client, w.target
+		if !up {
+			from, to = to, from
+		}
+		send(t, from, frame(2, up, 1000)[:500])
+		receive(t, to, frame(2, up, 1000)[:500])
+		began := time.Now()
+		w.cut(service.ErrReplaced)
+		expect(t, "length of the other way's last", len(rest(t, from)), map[bool]int{true: 4, false: 8}[up])
+		w.over(t)
+		if took := time.Since(began); took < 900*time.Millisecond || took > 3*time.Second {
+			t.Errorf("it took %v", took)
+		}
+		if got, _ := io.ReadAll(to); len(got) != 0 {
+			t.Errorf("% x was sent within a frame", got)
+		}
 	}
 }
 
@@ -212,24 +240,20 @@ func TestCutOfASilentPeerIsBounded(t *testing.T) {
 	}
 }
 
-func TestCutWhileThePeerDoesNotRead(t *testing.T) {
-	w := startTunnel(t, "websocket")
-	stuffed := make(chan struct{})
-	go func() {
-		defer close(stuffed)
-		for {
-			if _, err := w.target.Write(frame(2, false, 60_000)); err != nil {
-				return
-			}
+func TestCutWhileAPeerDoesNotRead(t *testing.T) {
+	for _, down := range []bool{true, false} {
+		w := startTunnel(t, "websocket")
+		from := map[bool]*net.TCPConn{true: w.target, false: w.client}[down]
+		for err := error(nil); err == nil; { // until all that is between them is full
+			from.SetWriteDeadline(time.Now().Add(200 * time.Millisecond))
+			_, err = from.Write(frame(2, !down, 1_000_000))
 		}
-	}()
-	receive(t, w.client, frame(2, false, 60_000))
-	began := time.Now()
-	w.cut(service.ErrReplaced)
-	w.over(t)
-	<-stuffed
-	if took := time.Since(began); took > 5*time.Second {
-		t.Errorf("it took %v", took)
+		began := time.Now()
+		w.cut(service.ErrReplaced)
+		w.over(t)
+		if took := time.Since(began); took > 3*time.Second {
+			t.Errorf("it took %v", took)
+		}
 	}
 }
 
