@@ -111,11 +111,19 @@ func Spawn(config Config) Ref {
 	})
 }
 
-// Receive implements system.Receiver.
+// Receive implements system.Receiver. Requests go their own way: what all the
+// other messages need of the stack would outgrow the one that a woken actor
+// begins with.
 func (r *registry) Receive(m Message) {
+	if q, ok := m.(Route); ok {
+		r.route(q.Route)
+		return
+	}
+	r.command(m)
+}
+
+func (r *registry) command(m Message) {
 	switch m := m.(type) {
-	case Route:
-		r.route(m.Route)
 	case Leave:
 		m.Left()
 	case Order:

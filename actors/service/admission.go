@@ -14,7 +14,9 @@ func (s *service) route(r *Route) {
 		s.respond(r, 503)
 	case s.redirected(r):
 	case s.gate.State == spec.Running:
-		s.grant(r)
+		if s.grant(r) {
+			r.deliver()
+		}
 	case s.asksHealth(&r.Facts):
 		s.respond(r, 200)
 	case s.gate.State == spec.Stopped:
@@ -36,24 +38,25 @@ func (s *service) redirected(r *Route) bool {
 	return true
 }
 
-// grant leases a target to a request.
-func (s *service) grant(r *Route) {
+// grant leases a target to a request, and reports whether there is a verdict
+// to deliver: not from here, where the stack is deep.
+func (s *service) grant(r *Route) bool {
 	p := s.poolFor(&r.Facts)
 	t := p.pick(func() bool { return reads(&r.Facts, s.policy, time.Now()) })
 	if t == nil {
 		s.respond(r, 503)
-		return
+		return false
 	}
 	v := s.verdict(r, Forward)
 	if v == nil {
-		return
+		return false
 	}
 	v.Target, v.TargetName, v.Lease = t.upstream, t.name, s.lease(p, t, r.Cut)
 	v.KeepToWriter = len(p.readers.targets) > 0 && writes(&r.Facts, s.policy)
 	if s.policy.Options.StripPrefix && r.Prefix != "/" {
 		v.Prefix = r.Prefix
 	}
-	r.deliver()
+	return true
 }
 
 // verdict returns the answer of a request, to be filled in and delivered, or

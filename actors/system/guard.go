@@ -35,22 +35,11 @@ type guard[M any] struct {
 
 // Receive implements the library's Receiver.
 func (g *guard[M]) Receive(c *actor.Context) {
-	switch m := c.Message().(type) {
-	case actor.Initialized, actor.Started:
-	case actor.Stopped:
-		if !g.stopped {
-			g.stopped = true
-			g.cell.system.running.Add(-1)
-			close(g.cell.stopped)
-		}
-	case M:
-		g.handle(m)
-	default:
-		g.cell.system.log.Error().Str("actor", g.cell.pid.ID).Msgf("Message of an unknown type %T was dropped", m)
+	m, ok := c.Message().(M)
+	if !ok {
+		g.live(c.Message())
+		return
 	}
-}
-
-func (g *guard[M]) handle(m M) {
 	// The ticket is taken first: once a pooled question is answered, it may
 	// already be another one.
 	asked := ticketOf(m)
@@ -60,6 +49,21 @@ func (g *guard[M]) handle(m M) {
 		}
 	}()
 	g.receiver.Receive(m)
+}
+
+// live takes what the library says about the actor's life.
+func (g *guard[M]) live(m any) {
+	switch m.(type) {
+	case actor.Initialized, actor.Started:
+	case actor.Stopped:
+		if !g.stopped {
+			g.stopped = true
+			g.cell.system.running.Add(-1)
+			close(g.cell.stopped)
+		}
+	default:
+		g.cell.system.log.Error().Str("actor", g.cell.pid.ID).Msgf("Message of an unknown type %T was dropped", m)
+	}
 }
 
 func (g *guard[M]) crashed(asked Ticket, cause any, stack []byte) {
