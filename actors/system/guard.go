@@ -59,6 +59,7 @@ func (g *guard[M]) live(m any) {
 		if !g.stopped {
 			g.stopped = true
 			g.cell.system.running.Add(-1)
+			g.cell.ended.Store(true)
 			close(g.cell.stopped)
 		}
 	default:

@@ -15,7 +15,8 @@ type cell struct {
 	system   *System
 	pid      *actor.PID
 	stopping atomic.Bool
-	stopped  chan struct{}
+	ended    atomic.Bool   // read by each Tell, where a channel would cost a cache line more
+	stopped  chan struct{} // closed then
 }
 
 // nobodyStopped is what the zero Ref's Stopped returns.
@@ -30,7 +31,7 @@ func (r Ref[M]) Tell(m M) {
 		return
 	}
 	asked := ticketOf(m) // first: once it is sent, m may be answered and used again
-	if !r.isStopped() {
+	if !r.ended.Load() {
 		r.system.engine.Send(r.pid, m)
 	}
 	if r.stopping.Load() && asked.Asked != nil {
@@ -42,7 +43,7 @@ func (r Ref[M]) Tell(m M) {
 // it is still answered: the library drops what it finds no time for. A question
 // that was in the inbox before the stop needs none of this.
 func (r Ref[M]) failWhenStopped(asked Ticket) {
-	if r.isStopped() {
+	if r.ended.Load() {
 		asked.fail(ErrStopped)
 		return
 	}
@@ -50,15 +51,6 @@ func (r Ref[M]) failWhenStopped(asked Ticket) {
 		<-r.stopped
 		asked.fail(ErrStopped)
 	}()
-}
-
-func (c *cell) isStopped() bool {
-	select {
-	case <-c.stopped:
-		return true
-	default:
-		return false
-	}
 }
 
 // Stop ends the actor once its inbox is empty. It returns at once and may be
