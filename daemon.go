@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"os/signal"
+	"path/filepath"
 	"sync"
 	"syscall"
 	"time"
@@ -19,11 +20,11 @@ import (
 	"kamal-proxy/actors/system"
 	"kamal-proxy/cli"
 	"kamal-proxy/transport/accesslog"
+	"kamal-proxy/transport/certs"
 	"kamal-proxy/transport/control"
 	"kamal-proxy/transport/exchange"
 	"kamal-proxy/transport/ingress"
 	"kamal-proxy/transport/metrics"
-	"kamal-proxy/transport/pages"
 	"kamal-proxy/transport/probe"
 	"kamal-proxy/transport/proxy"
 	"kamal-proxy/transport/upstream"
@@ -42,6 +43,8 @@ type daemon struct {
 	metrics  *metrics.Metrics
 	system   *system.System
 	registry registry.Ref
+	policy   *certs.Policy
+	story    *proxy.Proxy
 
 	socket                 net.Listener
 	plain, secure, scraped net.Listener // scraped: the metrics port, nil without
@@ -104,6 +107,7 @@ func (d *daemon) startActors() (err error) {
 	if err != nil {
 		return err
 	}
+	d.makeStory()
 	d.registry = registry.Spawn(registry.Config{
 		System: d.system, Log: d.log,
 		Store: func(tell func(store.Saved)) system.Ref[store.Message] {
@@ -112,12 +116,25 @@ func (d *daemon) startActors() (err error) {
 		Connect:   connect,
 		Check:     probe.New,
 		MaxHeld:   d.options.MaxHeld,
+		Sites:     sites{d.policy},
 		Forgotten: d.metrics.Forget,
 	})
 	restore := registry.Restore{Reply: system.NewReply[struct{}](), Services: d.withAssets(records)}
 	d.registry.Tell(restore)
 	_, err = restore.Wait(context.Background(), d.registry.Stopped())
 	return err
+}
+
+// makeStory makes what requests and handshakes go through.
+func (d *daemon) makeStory() {
+	d.story = proxy.New(proxy.Config{
+		Ask:     func(r *service.Route) { d.registry.Tell(registry.Route{Route: r}) },
+		Leave:   func(r *service.Route) { d.registry.Tell(registry.Leave{Route: r}) },
+		Log:     d.access,
+		Metrics: d.metrics,
+		Logger:  d.log,
+	})
+	d.policy = certs.New(certs.Config{Log: d.log, DefaultCacheDir: filepath.Join(d.options.Data, "certs")})
 }
 
 // connect makes a target's pool of connections; nothing is dialed yet.
@@ -143,31 +160,12 @@ func (d *daemon) withAssets(records []*spec.Record) []service.Restore {
 	return services
 }
 
-// load reads the files that options name.
-func load(o spec.Options) (service.Assets, error) {
-	if o.ErrorPagePath == "" {
-		return service.Assets{}, nil
-	}
-	own, err := pages.Load(o.ErrorPagePath)
-	if err != nil {
-		return service.Assets{}, err
-	}
-	return service.Assets{Pages: own}, nil
-}
-
 // run serves until ctx ends, then shuts down.
 func (d *daemon) run(ctx context.Context) error {
-	story := proxy.New(proxy.Config{
-		Ask:     func(r *service.Route) { d.registry.Tell(registry.Route{Route: r}) },
-		Leave:   func(r *service.Route) { d.registry.Tell(registry.Leave{Route: r}) },
-		Log:     d.access,
-		Metrics: d.metrics,
-		Logger:  d.log,
-	})
-	handle := func(x exchange.Exchange) { story.Serve(x) }
+	handle := func(x exchange.Exchange) { d.story.Serve(x) }
 	d.web = [2]*ingress.Server{
 		ingress.NewServer(ingress.Config{Handler: handle, Log: d.log}),
-		ingress.NewServer(ingress.Config{Handler: handle, Log: d.log, TLS: ingress.TLSConfig(nil)}),
+		ingress.NewServer(ingress.Config{Handler: handle, Log: d.log, TLS: d.policy.TLSConfig()}),
 	}
 	d.control = control.NewServer(control.Config{Registry: d.registry, Load: load, Log: d.log})
 

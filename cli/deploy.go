@@ -58,7 +58,7 @@ func (d *deployForm) order(service string, flags *pflag.FlagSet) (control.Deploy
 	d.MaxRequestBody = ifGiven(flags, "max-request-body", &d.maxRequestBody)
 	d.MaxResponseBody = ifGiven(flags, "max-response-body", &d.maxResponseBody)
 	d.ForwardHeaders = ifGiven(flags, "forward-headers", &d.forwardHeaders)
-	for _, path := range []*string{&d.TLSCertificatePath, &d.TLSPrivateKeyPath, &d.TLSACMECachePath, &d.ErrorPages} {
+	for _, path := range []*string{&d.TLSCertificatePath, &d.TLSPrivateKeyPath, &d.TLSACMECachePath, &d.TLSACMECAPath, &d.ErrorPages} {
 		if err := makeAbsolute(path); err != nil {
 			return control.Deploy{}, err
 		}

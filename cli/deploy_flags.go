@@ -38,6 +38,8 @@ func (d *deployForm) addTLS(f *pflag.FlagSet) {
 	f.StringVar(&d.TLSPrivateKeyPath, "tls-private-key-path", "", "`file` with its private key, in PEM")
 	f.StringVar(&d.TLSOnDemandURL, "tls-on-demand-url", "", "`URL`, or path of the service, that is asked whether a host may have a certificate")
 	f.BoolVar(&d.TLSStaging, "tls-staging", false, "get certificates for trials, from Let's Encrypt's staging servers")
+	f.StringVar(&d.TLSACMEDirectory, "tls-acme-directory", "", "`URL` of another certificate authority's ACME directory")
+	f.StringVar(&d.TLSACMECAPath, "tls-acme-ca", "", "`file` with the root certificate to trust for that authority")
 	f.StringVar(&d.TLSACMECachePath, "tls-acme-cache-path", d.TLSACMECachePath, "`folder` where certificates are kept")
 }
 

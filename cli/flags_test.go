@@ -47,6 +47,8 @@ var deployFlags = map[string]flagFact{
 	"tls-certificate-path":    {str, ""},
 	"tls-private-key-path":    {str, ""},
 	"tls-acme-cache-path":     {str, "/home/kamal-proxy/.config/kamal-proxy/certs"},
+	"tls-acme-directory":      {str, ""}, // ours
+	"tls-acme-ca":             {str, ""}, // ours
 	"tls-redirect":            {boolean, true},
 	"canonical-host":          {str, ""},
 	"deploy-timeout":          {duration, seconds(30)},
@@ -218,7 +220,7 @@ func TestEveryDeployFlagReachesTheWire(t *testing.T) {
 	tried := map[string]bool{}
 	for _, arg := range []string{
 		"--read-target=r-1:1,r-2:2", "--host=a.example,*.b.example", "--path-prefix=/api", "--strip-path-prefix=false",
-		"--tls-staging", "--tls-acme-cache-path=/certs", "--tls-redirect=false", "--deploy-timeout=1m30s",
+		"--tls-staging", "--tls-acme-cache-path=/certs", "--tls-acme-directory=https://ca.example/dir --tls-acme-ca=/root.pem", "--tls-redirect=false", "--deploy-timeout=1m30s",
 		"--drain-timeout=0s", "--force", "--health-check-path=up", "--health-check-port=8080",
 		"--health-check-host=check.example", "--health-check-interval=250ms", "--health-check-timeout=2s",
 		"--writer-affinity-timeout=0", "--read-target-websockets", "--target-timeout=0s", "--buffer-requests",

@@ -11,10 +11,10 @@ import (
 // change is one service's change on its way to disk: a Claim, or, without a
 // record, its removal.
 type change struct {
-	sequence uint64
-	entry    *entry
-	record   *spec.Record
-	remove   *Remove
+	entry  *entry
+	record *spec.Record
+	assets service.Assets
+	remove *Remove
 }
 
 // claim decides on what a service wants to become, and has it saved.
@@ -36,7 +36,7 @@ func (r *registry) claim(c service.Claim) {
 	}
 	e.changing = true
 	r.reserved.put(e, &c.Record.Options)
-	r.save(&change{entry: e, record: c.Record})
+	r.save(&change{entry: e, record: c.Record, assets: c.Assets})
 }
 
 func (r *registry) save(c *change) {
@@ -86,7 +86,7 @@ func (r *registry) settle(c *change, err error) {
 	if err != nil {
 		e.ref.Tell(service.Refused{Err: notSaved(err)})
 	} else {
-		r.grant(e, c.record)
+		r.grant(e, c)
 	}
 	if e.removing != nil {
 		r.save(&change{entry: e, remove: e.removing})
@@ -96,14 +96,15 @@ func (r *registry) settle(c *change, err error) {
 // grant makes a saved change true. The service is told first, and the table
 // changed in the same Receive: whatever was routed before is in the service's
 // inbox before Granted.
-func (r *registry) grant(e *entry, record *spec.Record) {
+func (r *registry) grant(e *entry, c *change) {
 	e.ref.Tell(service.Granted{})
 	if e.record != nil {
 		r.table.take(e, &e.record.Options)
 	}
-	e.adopt(record)
-	r.table.put(e, &record.Options)
-	r.committed = r.committed.with(e.name, record)
+	e.adopt(c.record)
+	r.table.put(e, &c.record.Options)
+	r.committed = r.committed.with(e.name, c.record)
+	r.config.Sites.Put(c.record, c.assets)
 }
 
 // remove begins to take a service away; a change of it that is being saved is
@@ -135,6 +136,7 @@ func (r *registry) removed(c *change, err error) {
 	} else {
 		e.ref.Tell(&service.Remove{Asker: c.remove.Asker, DrainTimeout: c.remove.DrainTimeout})
 		r.table.take(e, &e.record.Options)
+		r.config.Sites.Remove(e.name)
 		r.committed = r.committed.with(e.name, nil)
 		delete(r.entries, e.name)
 		e.leaving = true

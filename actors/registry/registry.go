@@ -40,8 +40,18 @@ type Config struct {
 	Connect func(target string, o spec.TargetOptions) (service.Upstream, error)
 	Check   func(target string, h spec.HealthCheck) healthcheck.Check
 	MaxHeld int
+	// Sites is told what is in force for handshakes; nil: there are none.
+	Sites Sites
 	// Forgotten is called when a service is no more; it must not wait.
 	Forgotten func(name string)
+}
+
+// Sites is the view that TLS handshakes and ACME challenges read beside the
+// actors. It is told in the Receive that changes the table, of services without
+// TLS too, and must not wait.
+type Sites interface {
+	Put(record *spec.Record, assets service.Assets)
+	Remove(service string)
 }
 
 type registry struct {
@@ -97,8 +107,17 @@ func (e *entry) adopt(r *spec.Record) {
 	}
 }
 
+// nowhere is for those who serve no handshakes.
+type nowhere struct{}
+
+func (nowhere) Put(*spec.Record, service.Assets) {}
+func (nowhere) Remove(string)                    {}
+
 // Spawn starts the registry, and the store.
 func Spawn(config Config) Ref {
+	if config.Sites == nil {
+		config.Sites = nowhere{}
+	}
 	return system.Spawn(config.System, "registry", 1024, func(self Ref) system.Receiver[Message] {
 		r := &registry{
 			config: config, self: self,
@@ -251,6 +270,7 @@ func (r *registry) restore(m Restore) {
 		e.ref.Tell(restored)
 		e.adopt(record)
 		r.table.put(e, &record.Options)
+		r.config.Sites.Put(record, restored.Assets)
 		r.committed = r.committed.with(e.name, record)
 	}
 	m.Answer(struct{}{}, nil)

@@ -17,6 +17,7 @@ type commit struct {
 type claimed struct {
 	*commit
 	record *spec.Record
+	assets Assets
 }
 
 func (s *service) commit(c *commit) {
@@ -37,8 +38,12 @@ func (s *service) claim() {
 			c.refuse(err)
 			continue
 		}
-		s.claimed = &claimed{c, next}
-		s.config.Tell(Claim{Service: s.config.ID, Record: next})
+		assets := s.assets
+		if c.assets != nil {
+			assets = *c.assets
+		}
+		s.claimed = &claimed{c, next, assets}
+		s.config.Tell(Claim{Service: s.config.ID, Record: next, Assets: assets})
 	}
 }
 
@@ -48,9 +53,7 @@ func (s *service) granted() {
 		return
 	}
 	s.claimed = nil
-	if c.assets != nil {
-		s.assets = *c.assets
-	}
+	s.assets = c.assets
 	s.adopt(c.record)
 	c.apply()
 	s.claim()

@@ -154,6 +154,7 @@ type Event interface{ serviceEvent() }
 type Claim struct {
 	Service uint64 // the ID of Config
 	Record  *spec.Record
+	Assets  Assets // what Record names, loaded
 }
 
 // Gone says that the service has nothing left to do: it was removed and has
@@ -179,7 +180,9 @@ const (
 // Assets are what a service's options name and what was loaded for it before
 // the order reached an actor: opaque here, known to transport.
 type Assets struct {
-	Pages any // error pages of its own
+	Pages       any // error pages of its own
+	Certificate any // of its own
+	Roots       any // to trust for its certificate authority
 }
 
 // Progress is one step of an order, for its caller's eyes.

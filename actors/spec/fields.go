@@ -43,6 +43,7 @@ func (o *Options) fields() []field {
 		{"canonical_host", &o.CanonicalHost},
 		{"acme_directory", &o.ACMEDirectory},
 		{"acme_cache_path", &o.ACMECachePath},
+		{"acme_ca_path", (*optional)(&o.ACMECAPath)},
 		{"error_page_path", &o.ErrorPagePath},
 		{"strip_prefix", &o.StripPrefix},
 		{"writer_affinity_timeout", &o.WriterAffinityTimeout},

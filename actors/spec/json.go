@@ -77,6 +77,10 @@ func (o *Options) fillLists() {
 	}
 }
 
+// optional is a text of ours that is left out while it is empty: upstream has
+// no such key.
+type optional string
+
 // nullable is a list that is written null when it is nil.
 type nullable []string
 
@@ -177,6 +181,9 @@ func readWhole[N ~int | ~int64](raw json.RawMessage) (N, error) {
 func appendObject(b []byte, o object) []byte {
 	b = append(b, '{')
 	for i, f := range o.fields() {
+		if p, ok := f.place.(*optional); ok && *p == "" {
+			continue
+		}
 		if i > 0 {
 			b = append(b, ',')
 		}
@@ -217,6 +224,8 @@ func appendValue(b []byte, place any) []byte {
 		return strconv.AppendInt(b, int64(*p), 10)
 	case *uint32:
 		return strconv.AppendUint(b, uint64(*p), 10)
+	case *optional:
+		return appendString(b, string(*p))
 	case *nullable:
 		if *p == nil {
 			return append(b, "null"...)

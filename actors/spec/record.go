@@ -60,6 +60,7 @@ type Options struct {
 	CanonicalHost               string
 	ACMEDirectory               string // empty: Let's Encrypt
 	ACMECachePath               string // empty: certs in the data folder
+	ACMECAPath                  string // ours: root to trust for ACMEDirectory; empty: the system's
 	ErrorPagePath               string
 	StripPrefix                 bool
 	WriterAffinityTimeout       time.Duration

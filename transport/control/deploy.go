@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"net/url"
 	"path/filepath"
 
 	"kamal-proxy/actors/registry"
@@ -23,7 +24,7 @@ func (d Deploy) Validate() error {
 
 // record is the service as this deploy asks for it, in its normal form.
 func (d Deploy) record() (*spec.Record, error) {
-	if err := d.checkLimits(); err != nil {
+	if err := cmp.Or(d.checkLimits(), d.checkAuthority()); err != nil {
 		return nil, err
 	}
 	r := &spec.Record{
@@ -52,6 +53,20 @@ func (d Deploy) checkLimits() error {
 	return nil
 }
 
+// checkAuthority refuses certificate authorities that cannot be asked.
+func (d Deploy) checkAuthority() error {
+	if d.TLSACMEDirectory == "" {
+		return nil
+	}
+	if d.TLSStaging {
+		return errors.New("tls-staging and tls-acme-directory name two certificate authorities: give one of them")
+	}
+	if u, err := url.Parse(d.TLSACMEDirectory); err != nil || u.Scheme != "https" || u.Host == "" {
+		return fmt.Errorf("tls-acme-directory %q is not the https URL of an ACME directory", d.TLSACMEDirectory)
+	}
+	return nil
+}
+
 // checkPaths refuses paths that mean another file to the daemon than to its
 // caller.
 func (d Deploy) checkPaths() error {
@@ -59,6 +74,7 @@ func (d Deploy) checkPaths() error {
 		absolute("tls-certificate-path", d.TLSCertificatePath),
 		absolute("tls-private-key-path", d.TLSPrivateKeyPath),
 		absolute("tls-acme-cache-path", d.TLSACMECachePath),
+		absolute("tls-acme-ca", d.TLSACMECAPath),
 		absolute("error-pages", d.ErrorPages),
 	)
 }
@@ -81,6 +97,8 @@ func (d Deploy) options() spec.Options {
 		TLSRedirect:                 d.TLSRedirect,
 		CanonicalHost:               d.CanonicalHost,
 		ACMECachePath:               d.TLSACMECachePath,
+		ACMEDirectory:               d.TLSACMEDirectory,
+		ACMECAPath:                  d.TLSACMECAPath,
 		ErrorPagePath:               d.ErrorPages,
 		StripPrefix:                 d.StripPathPrefix,
 		WriterAffinityTimeout:       d.WriterAffinityTimeout,

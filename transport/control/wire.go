@@ -38,6 +38,8 @@ type Deploy struct {
 	TLSCertificatePath string `json:"tls_certificate_path"`
 	TLSPrivateKeyPath  string `json:"tls_private_key_path"`
 	TLSACMECachePath   string `json:"tls_acme_cache_path"`
+	TLSACMEDirectory   string `json:"tls_acme_directory"`
+	TLSACMECAPath      string `json:"tls_acme_ca"`
 	TLSRedirect        bool   `json:"tls_redirect"`
 
 	DeployTimeout time.Duration `json:"deploy_timeout"`
