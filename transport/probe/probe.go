@@ -5,6 +5,7 @@ package probe
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -38,7 +39,7 @@ type probe struct {
 // to the same target over http. It asks nobody but the target: no proxy of the
 // environment is used.
 func New(target string, check spec.HealthCheck) healthcheck.Check {
-	p := probe{authority: target, path: check.Path}
+	p := probe{authority: target, path: encode(check.Path)}
 	address, err := spec.ParseTarget(target)
 	if err != nil {
 		return func(context.Context) healthcheck.Result {
@@ -110,6 +111,27 @@ func (p probe) follow(status int, location string) (path string, ok bool) {
 		return "", false
 	}
 	return to.RequestURI(), true
+}
+
+// encode makes a path fit for a request line. It is kept as it was given, since
+// upstream reads it too, and may have blanks and letters beyond ASCII.
+func encode(path string) string {
+	fits := true
+	for i := 0; i < len(path); i++ {
+		fits = fits && path[i] > ' ' && path[i] < 0x7f
+	}
+	if fits {
+		return path
+	}
+	var b strings.Builder
+	for i := 0; i < len(path); i++ {
+		if c := path[i]; c > ' ' && c < 0x7f {
+			b.WriteByte(c)
+		} else {
+			fmt.Fprintf(&b, "%%%02X", c)
+		}
+	}
+	return b.String()
 }
 
 func answer(status int, location string) healthcheck.Result {
