@@ -20,6 +20,9 @@ import (
 // program is the program under test, built once.
 var program string
 
+// buildFlags are go build's; with the race detector, -race is one of them.
+var buildFlags = []string{"-trimpath"}
+
 func TestMain(m *testing.M) {
 	dir, err := os.MkdirTemp("", "kp")
 	if err != nil {
@@ -27,7 +30,7 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	program = filepath.Join(dir, "kamal-proxy")
-	build := exec.Command("go", "build", "-trimpath", "-o", program, "kamal-proxy")
+	build := exec.Command("go", append(append([]string{"build"}, buildFlags...), "-o", program, "kamal-proxy")...)
 	if out, err := build.CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "the program does not build: %v\n%s", err, out)
 		os.Exit(1)
@@ -60,6 +63,9 @@ func startDaemon(t *testing.T, args ...string) *daemon {
 	d.start()
 	t.Cleanup(func() {
 		d.stop()
+		if strings.Contains(d.log.String(), "WARNING: DATA RACE") {
+			t.Error("the daemon has a data race")
+		}
 		if t.Failed() {
 			t.Logf("the daemon's log ended with:\n%s", tail(d.log.String(), 4000))
 		}
