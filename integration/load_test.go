@@ -24,6 +24,11 @@ type load struct {
 
 // startLoad begins to ask for url on many connections at once.
 func startLoad(url string, connections int) *load {
+	return startLoadOf(connections, func(client *http.Client) (string, error) { return fetch(client, url) })
+}
+
+// startLoadOf begins to do what ask does, on many connections at once.
+func startLoadOf(connections int, ask func(*http.Client) (body string, err error)) *load {
 	ctx, cancel := context.WithCancel(context.Background())
 	l := &load{cancel: cancel, by: map[string]int{}, client: &http.Client{
 		Timeout:   patience,
@@ -32,15 +37,15 @@ func startLoad(url string, connections int) *load {
 	for range connections {
 		l.done.Go(func() {
 			for ctx.Err() == nil {
-				l.once(url)
+				l.once(ask)
 			}
 		})
 	}
 	return l
 }
 
-func (l *load) once(url string) {
-	body, err := fetch(l.client, url)
+func (l *load) once(ask func(*http.Client) (string, error)) {
+	body, err := ask(l.client)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.sent++
@@ -56,6 +61,11 @@ func fetch(client *http.Client, url string) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	return whole(response)
+}
+
+// whole returns the body of a response that says 200.
+func whole(response *http.Response) (string, error) {
 	defer response.Body.Close()
 	body, err := io.ReadAll(response.Body)
 	if err != nil {

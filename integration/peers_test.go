@@ -10,16 +10,18 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
 )
 
-// peer finds a program that is not ours. Where make integration has checked
-// that all are there, a missing one fails the test.
+// peer finds a program that is not ours: pebble is $PEBBLE, or that of the
+// PATH, or bin/pebble. Where make integration has checked that all are there,
+// a missing one fails the test.
 func peer(t *testing.T, name string) string {
 	t.Helper()
-	for _, candidate := range []string{name, "/usr/sbin/" + name} {
+	for _, candidate := range []string{os.Getenv(strings.ToUpper(name)), name, "../bin/" + name, "/usr/sbin/" + name} {
 		if path, err := exec.LookPath(candidate); err == nil {
 			return path
 		}
@@ -34,26 +36,39 @@ func peer(t *testing.T, name string) string {
 // startPeer runs a program until the test ends, and waits until it listens.
 func startPeer(t *testing.T, address string, name string, args ...string) {
 	t.Helper()
-	cmd := exec.Command(name, args...)
+	launch(t, address, exec.Command(name, args...))
+}
+
+// launch runs a command until the test ends or stop is called, and waits until
+// it listens.
+func launch(t *testing.T, address string, cmd *exec.Cmd) (stop func()) {
+	t.Helper()
 	log := &logBuffer{}
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
+	stop = sync.OnceFunc(func() {
 		cmd.Process.Signal(syscall.SIGTERM) // nginx's workers would outlive a kill
 		late := time.AfterFunc(patience, func() { cmd.Process.Kill() })
 		defer late.Stop()
 		cmd.Wait()
 	})
-	eventually(t, name+" listens", func() error {
+	t.Cleanup(func() {
+		stop()
+		if t.Failed() {
+			t.Logf("%s ended with:\n%s", cmd.Path, tail(log.String(), 4000))
+		}
+	})
+	eventually(t, cmd.Path+" listens", func() error {
 		conn, err := net.Dial("tcp", address)
 		if err != nil {
 			return fmt.Errorf("%w\n%s", err, log)
 		}
 		return conn.Close()
 	})
+	return stop
 }
 
 // startNginx serves a folder, with keep-alive connections.

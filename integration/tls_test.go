@@ -22,7 +22,8 @@ import (
 	"time"
 )
 
-// certificate writes a new self-signed certificate for hosts and its key.
+// certificate writes a new self-signed certificate for hosts, or for an IP
+// address, and its key.
 func certificate(t *testing.T, dir string, hosts ...string) (certPath, keyPath string, pool *x509.CertPool) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -37,6 +38,9 @@ func certificate(t *testing.T, dir string, hosts ...string) (certPath, keyPath s
 		SerialNumber: serial, Subject: pkix.Name{CommonName: hosts[0]}, DNSNames: hosts,
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
 		IsCA: true, BasicConstraintsValid: true,
+	}
+	if ip := net.ParseIP(hosts[0]); ip != nil {
+		template.DNSNames, template.IPAddresses = nil, []net.IP{ip}
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
 	if err != nil {
