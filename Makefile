@@ -8,7 +8,7 @@ FUZZTIME ?= 30s
 # Kamal reads the image's tag as a version, and wants v0.9.2 or later.
 DOCKER    ?= docker
 IMAGE     ?= kamal-proxy
-TAG       ?= $(or $(shell git describe --tags --abbrev=0 --match 'v[0-9]*' 2>/dev/null),v1.0.0)
+TAG       ?= $(or $(shell git describe --tags --abbrev=0 --match 'v[0-9]*' --exclude '*-*' 2>/dev/null),v1.0.0)
 PLATFORMS ?=
 
 .PHONY: build demo docker image-check test race lint bench integration fuzz clean
@@ -25,7 +25,7 @@ demo: build
 # PLATFORMS=linux/amd64,linux/arm64 builds for both; the engine has to be able
 # to keep such an image.
 docker:
-	@echo "$(TAG:v%=%)" | grep -Eqx '[0-9]+(\.[0-9]+)+' && printf '%s\n' 0.9.2 "$(TAG:v%=%)" | sort -C -V || \
+	@echo "$(TAG:v%=%)" | grep -Eqx '[0-9]+(\.[0-9]+)*' && printf '%s\n' 0.9.2 "$(TAG:v%=%)" | sort -C -V || \
 		{ echo "Kamal would not take the tag $(TAG): give TAG=v0.9.2 or later, in numbers alone" >&2; exit 1; }
 	$(DOCKER) build $(if $(PLATFORMS),--platform $(PLATFORMS)) --build-arg VERSION=$(VERSION) --tag $(IMAGE):$(TAG) .
 
