@@ -33,7 +33,7 @@ type call struct {
 	sent    bool  // the request has gone out to its end
 	broken  bool  // writing the request failed
 
-	refilled  bool // the buffer has another part than the first
+	refilled  bool // the buffer has another part than the first: only a rewinder can send it again
 	repeating bool // the request is about to be sent on another connection
 }
 
@@ -98,7 +98,7 @@ func (x *call) use(c *conn, deadline time.Time) error {
 func (x *call) limit(deadline time.Time) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if x.ended == nil && !x.headIn {
+	if x.ended == nil && !x.headIn && !x.repeating {
 		x.conn.setDeadline(deadline)
 	}
 }
@@ -123,6 +123,9 @@ func (x *call) do() error {
 			return x.explain(err)
 		}
 		c.close()
+		if err := x.again(); err != nil {
+			return err
+		}
 	}
 	c, err := x.target.dial(x.ctx, deadline)
 	if err != nil {

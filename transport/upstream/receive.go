@@ -116,7 +116,7 @@ func (x *call) mayRepeat(err error) bool {
 		return false
 	}
 	x.mu.Lock()
-	x.repeating = !x.refilled && x.ended == nil
+	x.repeating = (!x.refilled || x.rewinder() != nil) && x.ended == nil
 	repeating := x.repeating
 	if repeating {
 		c.setDeadline(longAgo)
@@ -139,6 +139,31 @@ func idempotent(method string) bool {
 		return true
 	}
 	return false
+}
+
+// rewinder is a body that can be sent again.
+type rewinder interface{ Rewind() }
+
+func (x *call) rewinder() rewinder {
+	body, _ := x.request.Body.(rewinder)
+	return body
+}
+
+// again makes the first write anew, if its place was given to another part.
+func (x *call) again() error {
+	if !x.refilled {
+		return nil
+	}
+	x.refilled = false
+	x.rewinder().Rewind()
+	x.out.free()
+	return x.prepare()
+}
+
+// Ready reports whether a Read would return without waiting, as far as what was
+// received tells.
+func (x *call) Ready() bool {
+	return x.closed.Load() || x.conn.reader.Body().Ready()
 }
 
 // explain makes an error of Send from that of a read.

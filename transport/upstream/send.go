@@ -215,8 +215,8 @@ func (x *call) pump(from int) {
 // request is about to be repeated.
 func (x *call) mayRefill() bool {
 	x.mu.Lock()
-	x.refilled = !x.repeating
-	refill := x.refilled
+	refill := !x.repeating
+	x.refilled = x.refilled || refill
 	x.mu.Unlock()
 	if refill {
 		x.limit(time.Time{})

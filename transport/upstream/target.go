@@ -91,7 +91,10 @@ func New(o Options) *Target {
 //
 // A request that meets the end of a kept connection is sent again on a new one
 // if no byte of an answer came, all of it is still in hand, and doing it twice
-// is harmless or the target cannot have read it.
+// is harmless or the target cannot have read it. In hand is what fits into the
+// first write, and any body that has a method Rewind(), to be read again.
+//
+// The response's Body has a method Ready() bool: whether a Read would not wait.
 //
 // Watching ctx costs about half a microsecond, and nothing if it cannot end.
 // If ctx has a method AfterFunc(func()) (stop func() bool), that is used.
