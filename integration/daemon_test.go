@@ -64,7 +64,8 @@ func startDaemon(t *testing.T, args ...string) *daemon {
 	t.Cleanup(func() {
 		d.stop()
 		if strings.Contains(d.log.String(), "WARNING: DATA RACE") {
-			t.Error("the daemon has a data race")
+			_, race, _ := strings.Cut(d.log.String(), "WARNING: DATA RACE")
+			t.Errorf("the daemon has a data race: %s", race[:min(len(race), 4000)])
 		}
 		if t.Failed() {
 			t.Logf("the daemon's log ended with:\n%s", tail(d.log.String(), 4000))

@@ -79,7 +79,8 @@ type Exchange interface {
 	// where the client's protocol does not know them (HTTP/1.0).
 	Inform(status int, header Header) error
 
-	// Respond sends the final response's head, once. length is the body's
+	// Respond sends the final response's head, once. As with Inform and Trail,
+	// header and its strings are the caller's again when it returns. length is the body's
 	// in bytes, -1 if it is not known. header has no hop-by-hop fields; a
 	// Content-Length in it (HEAD, 304) is passed on as it is.
 	Respond(status int, header Header, length int64) error

@@ -132,7 +132,7 @@ func (e *webExchange) Trail(trailer exchange.Header) error {
 	h := e.w.Header()
 	for _, f := range trailer {
 		if mayTrail(f.Name) {
-			h.Add(http.TrailerPrefix+http.CanonicalHeaderKey(f.Name), f.Value)
+			h.Add(http.TrailerPrefix+http.CanonicalHeaderKey(f.Name), strings.Clone(f.Value)) // written after this returns
 		}
 	}
 	return err

@@ -37,12 +37,13 @@ func (l *lists) give(fields exchange.Header) {
 	pool.Put(l)
 }
 
-// fill puts header into net/http's map. What says how a message is framed is
-// net/http's own to write.
+// fill puts copies of header's fields into net/http's map: it writes them later
+// than Respond returns. What says how a message is framed is net/http's own to
+// write.
 func (l *lists) fill(h http.Header, header exchange.Header) {
 	l.values = slices.Grow(l.values[:0], len(header))
 	for _, f := range header {
-		name := http.CanonicalHeaderKey(f.Name)
+		name, value := http.CanonicalHeaderKey(strings.Clone(f.Name)), strings.Clone(f.Value)
 		switch name {
 		case "Transfer-Encoding":
 			continue
@@ -52,11 +53,11 @@ func (l *lists) fill(h http.Header, header exchange.Header) {
 			}
 		}
 		if h[name] != nil {
-			h[name] = append(h[name], f.Value)
+			h[name] = append(h[name], value)
 			continue
 		}
 		n := len(l.values)
-		l.values = append(l.values, f.Value)
+		l.values = append(l.values, value)
 		h[name] = l.values[n : n+1 : n+1]
 	}
 }

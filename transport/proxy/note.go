@@ -43,12 +43,15 @@ func (v *visit) noteWanted() {
 	}
 }
 
-// noteSent writes down what is logged of the response.
+// noteSent writes down what is logged of the response. These are copies: the
+// target's buffer is another request's before the line is written.
 func (v *visit) noteSent(h exchange.Header) {
-	v.entry.RespContentType = h.Get("Content-Type")
+	v.entry.RespContentType = strings.Clone(h.Get("Content-Type"))
 	v.entry.Headers = v.entry.Headers[:len(v.policy.TargetOptions.LogRequestHeaders)]
 	for _, name := range v.policy.TargetOptions.LogResponseHeaders {
 		v.noteField("resp_", name, h)
+		last := &v.entry.Headers[len(v.entry.Headers)-1]
+		last.Value = strings.Clone(last.Value)
 	}
 }
 
