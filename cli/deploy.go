@@ -31,9 +31,20 @@ Lists may be given as one flag with commas or as several flags.`,
 			return err
 		}
 		steps := a.console.steps("new requests go to " + strings.Join(order.Targets, ", "))
-		return a.daemon().Deploy(cmd.Context(), order, steps.told)
+		if err := a.daemon().Deploy(cmd.Context(), order, steps.told); err != nil {
+			return err
+		}
+		a.warnForeign(order.Service, order.Foreign())
+		return nil
 	}
 	return cmd
+}
+
+// warnForeign tells who may go back to the program that this one stands in for.
+func (a *app) warnForeign(service string, why error) {
+	if why != nil {
+		a.console.warn("upstream's kamal-proxy would not know %s, which is kept beside its state file: %v", service, why)
+	}
 }
 
 // deployForm is a deploy while it is being filled in.

@@ -93,3 +93,22 @@ func TestDetailsOfAnErrorFollowOnATerminalOnly(t *testing.T) {
 		}
 	}
 }
+
+func TestServiceThatUpstreamWouldNotKnowIsTold(t *testing.T) {
+	d := startDaemon(t, "")
+	for line, foreign := range map[string]bool{
+		"deploy shop --target=[::1]:3000":                    true,
+		"deploy shop --target=w":                             true,
+		"deploy shop --target=web --read-target=r":           true,
+		"deploy shop --target=web:3000":                      false,
+		"rollout deploy shop --target=[::1]:3000":            true,
+		"rollout deploy shop --target=web --read-target=w:1": true,
+		"rollout deploy shop --target=web":                   false,
+	} {
+		o := execute(t, d.env(), strings.Fields(line)...)
+		told := strings.HasPrefix(o.stderr, "Warning: upstream's kamal-proxy would not know shop") && strings.Count(o.stderr, "\n") == 1
+		if o.code != 0 || o.stdout != "" || told != foreign || !foreign && o.stderr != "" {
+			t.Errorf("%s: exit %d, %q, %q", line, o.code, o.stdout, o.stderr)
+		}
+	}
+}

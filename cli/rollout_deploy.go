@@ -30,7 +30,11 @@ func (a *app) rolloutDeployCommand() *cobra.Command {
 			return err
 		}
 		steps := a.console.steps("the rollout goes to " + strings.Join(order.Targets, ", "))
-		return a.daemon().RolloutDeploy(cmd.Context(), order, steps.told)
+		if err := a.daemon().RolloutDeploy(cmd.Context(), order, steps.told); err != nil {
+			return err
+		}
+		a.warnForeign(order.Service, order.Foreign())
+		return nil
 	}
 	return cmd
 }

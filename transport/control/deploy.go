@@ -22,6 +22,16 @@ func (d Deploy) Validate() error {
 	return err
 }
 
+// Foreign says why basecamp/kamal-proxy would not find the service in a state
+// file, so that it is kept in one of our own, or returns nil.
+func (d Deploy) Foreign() error {
+	r, err := d.record()
+	if err != nil {
+		return err
+	}
+	return spec.UpstreamLoads(r)
+}
+
 // record is the service as this deploy asks for it, in its normal form.
 func (d Deploy) record() (*spec.Record, error) {
 	if err := cmp.Or(d.checkLimits(), d.checkAuthority()); err != nil {

@@ -23,6 +23,15 @@ func (d RolloutDeploy) Validate() error {
 	return cmp.Or(spec.ValidName(d.Service), spec.ValidateTargets(d.Targets, d.ReadTargets), d.how().Validate())
 }
 
+// Foreign is that of Deploy, for these targets.
+func (d RolloutDeploy) Foreign() error {
+	return spec.UpstreamLoads(&spec.Record{
+		TargetOptions:  spec.DefaultTargetOptions(),
+		RolloutTargets: d.Targets,
+		RolloutReaders: d.ReadTargets,
+	})
+}
+
 func (d RolloutDeploy) how() spec.Deployment {
 	return spec.Deployment{DeployTimeout: d.DeployTimeout, DrainTimeout: d.DrainTimeout}
 }
