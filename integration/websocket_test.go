@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 )
 
 // frame is one WebSocket frame (RFC 6455, section 5.2).
@@ -160,6 +161,21 @@ func TestOtherProtocolsAreJustClosed(t *testing.T) {
 	d.must("deploy", "web", "--target", next.target())
 	if rest, _ := io.ReadAll(r); len(rest) > 0 {
 		t.Errorf("after the deploy came %q, want nothing", rest)
+	}
+}
+
+func TestEndOfTheProxyEndsTunnels(t *testing.T) {
+	d := startDaemon(t)
+	a := startApp(t, "a", switching("websocket", func(conn net.Conn, r *bufio.Reader) { io.Copy(io.Discard, r) }))
+	d.must("deploy", "web", "--target", a.target())
+	_, r := upgrade(t, d, "websocket")
+	began := time.Now()
+	d.stop()
+	if f, err := readFrame(r); err != nil || f.opcode != 8 {
+		t.Errorf("got %+v, %v, want a Close frame", f, err)
+	}
+	if took := time.Since(began); took > 6*time.Second {
+		t.Errorf("an open WebSocket kept the proxy from ending for %s", took)
 	}
 }
 

@@ -30,6 +30,18 @@ func TestQuiesceAnswersWhatWaits(t *testing.T) {
 	})
 }
 
+func TestQuiesceEndsTunnels(t *testing.T) {
+	play(t, func(w *world) {
+		w.deployed("web")
+		tunnel, late := w.ask("web.test", "/ws", upgrade).upgraded(), w.ask("web.test", "/ws", upgrade)
+		w.registry.Tell(registry.Quiesce{})
+		w.settle()
+		tunnel.wantCut(service.ErrReplaced)
+		late.wantUncut()
+		late.upgraded().wantCut(service.ErrReplaced)
+	})
+}
+
 func TestShutdownAnswersEverybody(t *testing.T) {
 	play(t, func(w *world) {
 		w.deployed("web", to("v1:80"))

@@ -49,7 +49,7 @@ type Restore struct {
 }
 
 // Quiesce is told by main when the proxy begins to end, before the listeners
-// drain: requests that wait in a pause are answered 503.
+// drain: requests that wait in a pause are answered 503, tunnels are ended.
 type Quiesce struct{}
 
 // Shutdown is told by main when the listeners have ended: it ends the

@@ -121,7 +121,7 @@ func (s *service) finish(l *Lease) {
 
 func (s *service) upgraded(l *Lease) {
 	l.tunnel = true
-	if (l.pool.retired || s.gate.State != spec.Running) && !l.severed {
+	if (l.pool.retired || s.closing || s.gate.State != spec.Running) && !l.severed {
 		s.cutOff(l, ErrReplaced)
 	}
 }

@@ -132,10 +132,14 @@ func (s *service) shutdown() {
 	s.gone()
 }
 
-// quiesce answers what is held, and holds no more.
+// quiesce answers what is held, and holds no more. Tunnels are told, too: they
+// would not end by themselves.
 func (s *service) quiesce() {
 	s.closing = true
 	s.release(func(r *Route) { s.refuse(r, retryAfter) })
+	for _, p := range append(s.serving(), s.retired...) {
+		s.sever(p, ErrReplaced, tunnels)
+	}
 }
 
 func (s *service) endOrders(err error) {

@@ -103,7 +103,7 @@ type Refused struct{ Err error }
 type Shutdown struct{}
 
 // Quiesce is sent by the registry when the proxy begins to end: what waits is
-// answered 503, and nothing waits any more.
+// answered 503, nothing waits any more, and tunnels are ended.
 type Quiesce struct{}
 
 // Upgraded says that this lease became a tunnel. If its target is draining it
