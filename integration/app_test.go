@@ -24,6 +24,12 @@ type app struct {
 // /slow?2s with its name after a while.
 func startApp(t *testing.T, name string, more ...func(*http.ServeMux)) *app {
 	t.Helper()
+	return startAppOn(t, "127.0.0.1:0", name, more...)
+}
+
+// startAppOn is startApp at an address.
+func startAppOn(t *testing.T, address, name string, more ...func(*http.ServeMux)) *app {
+	t.Helper()
 	a := &app{name: name}
 	a.healthy.Store(true)
 	mux := http.NewServeMux()
@@ -45,7 +51,14 @@ func startApp(t *testing.T, name string, more ...func(*http.ServeMux)) *app {
 	for _, add := range more {
 		add(mux)
 	}
-	a.Server = httptest.NewServer(mux)
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.Server = httptest.NewUnstartedServer(mux)
+	a.Listener.Close()
+	a.Listener = l
+	a.Start()
 	t.Cleanup(a.Close)
 	return a
 }
@@ -76,4 +89,19 @@ func closedPort(t *testing.T) string {
 	}
 	defer l.Close()
 	return l.Addr().String()
+}
+
+// awaitQuiet waits until an app is not asked for its health any more.
+func awaitQuiet(t *testing.T, a *app) {
+	t.Helper()
+	before := int64(-1)
+	eventually(t, "nobody checks "+a.name, func() error {
+		now := a.checked.Load()
+		if now == before {
+			return nil
+		}
+		before = now
+		<-time.After(200 * time.Millisecond)
+		return fmt.Errorf("checked %d times", now)
+	})
 }
