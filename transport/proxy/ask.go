@@ -14,7 +14,8 @@ import (
 func (v *visit) ask() bool {
 	route := service.NewRoute()
 	v.state(&route.Facts)
-	route.Cut = v.cancel
+	v.cutoff = &cutoff{cancel: v.cancel}
+	route.Cut = v.cutoff.cut
 	v.proxy.config.Ask(route)
 	verdict, err := v.proxy.await(route, v.ctx, v.proxy.config.Leave)
 	if err != nil {

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"io"
 	"strings"
 	"testing"
 
@@ -12,10 +13,18 @@ import (
 // BenchmarkServe is the proxy's own share of a small request: everything but
 // sockets, actors and the log.
 func BenchmarkServe(b *testing.B) {
-	body := strings.NewReader("")
+	b.Run("direct", func(b *testing.B) { benchmarkServe(b, "GET", false) })
+	b.Run("buffered", func(b *testing.B) { benchmarkServe(b, "GET", true) })
+	b.Run("direct post", func(b *testing.B) { benchmarkServe(b, "POST", false) })
+	b.Run("buffered post", func(b *testing.B) { benchmarkServe(b, "POST", true) })
+}
+
+func benchmarkServe(b *testing.B, method string, buffered bool) {
+	body, upload := strings.NewReader(""), strings.NewReader("")
 	var response exchange.Response
 	reply := header("Content-Type", "text/plain", "Content-Length", "5", "Date", "x", "Server", "y", "ETag", "z")
 	target := quickTarget{func(ctx context.Context, r *exchange.Request) *exchange.Response {
+		io.Copy(io.Discard, r.Body)
 		body.Reset("hello")
 		response = exchange.Response{Status: 200, Header: reply, Body: body, ContentLength: 5, Close: func() error { return nil }}
 		return &response
@@ -23,13 +32,20 @@ func BenchmarkServe(b *testing.B) {
 	s := newStage(target)
 	s.config.Log, s.config.Metrics = quickLog{}, nil
 	s.policy.TargetOptions.LogRequestHeaders = []string{"Cache-Control", "Last-Modified", "User-Agent"}
-	x := &quickExchange{fakeExchange: newExchange("GET", "/a/path?with=query")}
+	s.policy.TargetOptions.BufferRequests, s.policy.TargetOptions.BufferResponses = buffered, buffered
+	s.policy.TargetOptions.MaxMemoryBufferSize = 1 << 20
+	x := &quickExchange{fakeExchange: newExchange(method, "/a/path?with=query")}
 	came := header("User-Agent", "bench", "Accept", "*/*", "Accept-Encoding", "gzip", "Cookie", "a=b; c=d", "Connection", "keep-alive")
 	room := make(exchange.Header, 0, 32)
 	b.ReportAllocs()
 	for b.Loop() {
 		x.request.Header = append(room, came...)
 		x.request.Path, x.request.Target = "/a/path", "/a/path?with=query"
+		x.request.Body = upload
+		if method == "POST" {
+			upload.Reset("a=b&c=d")
+			x.request.ContentLength = 7
+		}
 		s.Serve(x)
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"kamal-proxy/actors/service"
 	"kamal-proxy/actors/system"
+	"kamal-proxy/transport/buffer"
 	"kamal-proxy/transport/http1"
 	"kamal-proxy/transport/upstream"
 )
@@ -19,9 +20,11 @@ import (
 const statusClientGone = 499
 
 var (
-	errClientGone = errors.New("the client has gone")
-	errNotSender  = errors.New("the target takes no requests: it was not connected by transport/upstream")
-	errUninvited  = errors.New("the target switched protocols without being asked to")
+	errClientGone       = errors.New("the client has gone")
+	errNotSender        = errors.New("the target takes no requests: it was not connected by transport/upstream")
+	errRequestTooLarge  = errors.New("the request's body is larger than --max-request-body allows")
+	errResponseTooLarge = errors.New("the response's body is larger than --max-response-body allows")
+	errUninvited        = errors.New("the target switched protocols without being asked to")
 )
 
 // failures says which status a failure is answered with. The first that fits
@@ -36,6 +39,8 @@ var failures = []struct {
 	{service.ErrReplaced, http.StatusGatewayTimeout},
 	{upstream.ErrTimeout, http.StatusGatewayTimeout},
 	{http1.ErrMalformedResponse, http.StatusBadGateway},
+	{errRequestTooLarge, http.StatusRequestEntityTooLarge},
+	{errResponseTooLarge, http.StatusInternalServerError},
 	{system.ErrStopped, http.StatusServiceUnavailable},
 	{system.ErrCrashed, http.StatusInternalServerError},
 }
@@ -45,6 +50,14 @@ func statusOf(err error) int {
 		if errors.Is(err, f.cause) {
 			return f.status
 		}
+	}
+	var disk *buffer.DiskError
+	if errors.As(err, &disk) {
+		return http.StatusInternalServerError
+	}
+	var client *buffer.ClientError
+	if errors.As(err, &client) {
+		return statusClientGone
 	}
 	var refused *http1.Error
 	if errors.As(err, &refused) {
@@ -72,18 +85,33 @@ func uploadStatus(err error) int {
 
 // fail ends a request whose answer could not be had, or not to its end.
 func (v *visit) fail(err error) {
-	if cause := context.Cause(v.ctx); cause != nil {
-		err = cause // why the request was ended says more than how it then failed
-	}
-	if v.x.Context().Err() != nil {
-		err = errClientGone
-	}
+	err = v.reason(err)
 	status := statusOf(err)
-	if status == http.StatusBadGateway {
-		v.proxy.config.Logger.Warn().Err(err).Str("service", v.entry.Service).Str("target", v.entry.Target).
-			Str("request_id", v.entry.RequestID).Msg("Target failed to answer")
+	switch status {
+	case http.StatusBadGateway:
+		v.warn(err, "Target failed to answer")
+	case http.StatusInternalServerError:
+		v.warn(err, "Request could not be answered")
 	}
 	v.giveUp(status)
+}
+
+// reason returns why the request was ended, if it was, which says more than how
+// it then failed.
+func (v *visit) reason(err error) error {
+	cause, left := context.Cause(v.ctx), context.Cause(v.x.Context())
+	switch {
+	case left != nil && (cause == nil || errors.Is(cause, left)):
+		return errClientGone
+	case cause != nil:
+		return cause
+	}
+	return err
+}
+
+func (v *visit) warn(err error, what string) {
+	v.proxy.config.Logger.Warn().Err(err).Str("service", v.entry.Service).Str("target", v.entry.Target).
+		Str("request_id", v.entry.RequestID).Msg(what)
 }
 
 // giveUp answers with an error page. A response of which a part has been sent
@@ -93,6 +121,7 @@ func (v *visit) giveUp(status int) {
 	if v.tunnel {
 		return // it has closed both its ends
 	}
+	v.part()
 	sent, _ := v.x.Sent()
 	if sent == 0 && status != statusClientGone {
 		v.page(status, "", 0)

@@ -109,11 +109,10 @@ func hopByHop(name string) bool {
 	return false
 }
 
-// lawfulTrailer takes out of a trailer, in place, what must not come there:
-// what frames or routes a message, and what the proxy vouches for (RFC 9110,
-// section 6.5.1).
+// lawfulTrailer returns a trailer without what must not come there: what frames
+// or routes a message, and what the proxy vouches for (RFC 9110, section 6.5.1).
 func lawfulTrailer(h exchange.Header) exchange.Header {
-	kept := h[:0]
+	var kept exchange.Header
 	for _, f := range h {
 		if !hopByHop(f.Name) && !headOnly(f.Name) {
 			kept = append(kept, f)

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"unsafe"
 
 	"kamal-proxy/transport/exchange"
 )
@@ -39,26 +40,33 @@ func (v *visit) noteWanted() {
 		v.entry.RemoteAddr = client
 	}
 	for _, name := range v.policy.TargetOptions.LogRequestHeaders {
-		v.noteField("req_", name, v.request.Header)
+		v.noteField("req_", name, joined(v.request.Header, name, ","))
 	}
 }
 
 // noteSent writes down what is logged of the response. These are copies: the
 // target's buffer is another request's before the line is written.
 func (v *visit) noteSent(h exchange.Header) {
-	v.entry.RespContentType = strings.Clone(h.Get("Content-Type"))
+	v.entry.RespContentType = v.copied(h.Get("Content-Type"))
 	v.entry.Headers = v.entry.Headers[:len(v.policy.TargetOptions.LogRequestHeaders)]
 	for _, name := range v.policy.TargetOptions.LogResponseHeaders {
-		v.noteField("resp_", name, h)
-		last := &v.entry.Headers[len(v.entry.Headers)-1]
-		last.Value = strings.Clone(last.Value)
+		v.noteField("resp_", name, v.copied(joined(h, name, ",")))
 	}
 }
 
-func (v *visit) noteField(side, name string, h exchange.Header) {
-	v.entry.Headers = append(v.entry.Headers, exchange.Field{
-		Name: v.proxy.keys.of(side, name), Value: joined(h, name, ","),
-	})
+func (v *visit) noteField(side, name, value string) {
+	v.entry.Headers = append(v.entry.Headers, exchange.Field{Name: v.proxy.keys.of(side, name), Value: value})
+}
+
+// copied returns a copy of s that holds until the visit's end, in memory that
+// the next visit uses again.
+func (v *visit) copied(s string) string {
+	if s == "" {
+		return ""
+	}
+	start := len(v.notes)
+	v.notes = append(v.notes, s...)
+	return unsafe.String(&v.notes[start], len(s))
 }
 
 // logKeys remembers the log's names of header fields. There are as many as

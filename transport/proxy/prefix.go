@@ -1,12 +1,18 @@
 package proxy
 
-import "strings"
+import (
+	"strings"
 
-// strip takes the service's path prefix off the request's target. Nothing is
-// decoded, and the query stays as it came, be it only a "?".
-func (v *visit) strip() {
-	r := v.request
-	path := stripped(r.Path, v.verdict.Prefix)
+	"kamal-proxy/transport/exchange"
+)
+
+// strip takes the service's path prefix off the request's target.
+func (v *visit) strip() { strip(v.request, v.verdict.Prefix) }
+
+// strip takes a path prefix off a request's target. Nothing is decoded, and the
+// query stays as it came, be it only a "?".
+func strip(r *exchange.Request, prefix string) {
+	path := stripped(r.Path, prefix)
 	if strings.HasSuffix(r.Path, path) {
 		r.Target = r.Target[len(r.Path)-len(path):]
 	} else {

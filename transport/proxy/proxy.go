@@ -22,6 +22,11 @@ type Config struct {
 	Ask   func(*service.Route)
 	Leave func(*service.Route)
 
+	// Challenge answers what a certificate authority asks over plain http: ours
+	// is false where the path is the app's, body is given with status 200. nil:
+	// nobody is asked.
+	Challenge func(authority, path string) (body []byte, status int, ours bool)
+
 	Log     AccessLog
 	Metrics Metrics      // nil: none are kept
 	Pages   *pages.Pages // where a service has none of its own; nil: the built-in ones
@@ -84,15 +89,15 @@ func (p *Proxy) Serve(x exchange.Exchange) {
 
 	v.scrub()
 	v.identify()
-	if v.refused() || !v.ask() {
+	if v.refused() || v.challenged() || !v.ask() {
 		return
 	}
 	switch v.verdict.Action {
 	case service.Forward:
 		v.strip()
 		v.introduce()
-		if response := v.send(); response != nil {
-			v.relay(response)
+		if v.collect() && v.send() && v.hold() {
+			v.relay()
 		}
 	case service.Redirect:
 		v.redirect()

@@ -1,18 +1,20 @@
 package proxy
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net/http"
 	"strings"
 	"sync"
 
+	"kamal-proxy/transport/buffer"
 	"kamal-proxy/transport/exchange"
 )
 
 // relay passes a target's response on to the client.
-func (v *visit) relay(response *exchange.Response) {
-	defer response.Close()
+func (v *visit) relay() {
+	response := v.response
 	if response.Status == http.StatusSwitchingProtocols {
 		v.upgrade(response)
 		return
@@ -29,6 +31,7 @@ func (v *visit) relay(response *exchange.Response) {
 	if err != nil {
 		v.fail(err)
 	}
+	v.part()
 }
 
 // length returns that of the response's body, as the client is told. Where
@@ -40,17 +43,49 @@ func (v *visit) length(response *exchange.Response) int64 {
 	return response.ContentLength
 }
 
+// relayBody passes on the body, in its mode, and the trailers.
 func (v *visit) relayBody(response *exchange.Response) error {
-	if err := v.copy(response.Body, live(response)); err != nil {
-		return err
+	var err error
+	switch v.mode {
+	case buffer.Whole:
+		err = v.giveHeld()
+	case buffer.Streamed:
+		err = v.stream()
+	default:
+		err = v.copy(response.Body, live(response))
 	}
-	if response.Trailer == nil {
-		return nil
+	if err == nil && len(v.trailer) > 0 {
+		err = asClientGone(v.x.Trail(v.trailer))
 	}
-	if trailer := lawfulTrailer(response.Trailer()); len(trailer) > 0 {
-		return asClientGone(v.x.Trail(trailer))
+	return err
+}
+
+// expose lets a cut break the response off from now on, though a write may be
+// waiting for the client. Its error is that of a cut before.
+func (v *visit) expose() error {
+	v.cutoff.writing(v.x)
+	return context.Cause(v.ctx)
+}
+
+// bodyEnded is called once a response's body has come to its end, or has failed.
+// The client may still be taking it, but the target is free.
+func (v *visit) bodyEnded(err error) {
+	if err == nil {
+		v.keepTrailer()
 	}
-	return nil
+	v.part()
+}
+
+// keepTrailer notes the trailers of a response whose body was read: they hold
+// only until it is closed.
+func (v *visit) keepTrailer() {
+	if v.response.Trailer == nil {
+		return
+	}
+	v.trailer = lawfulTrailer(v.response.Trailer())
+	for i, f := range v.trailer {
+		v.trailer[i] = exchange.Field{Name: strings.Clone(f.Name), Value: strings.Clone(f.Value)}
+	}
 }
 
 // live reports whether a response is to reach the client as it comes, because
@@ -68,8 +103,11 @@ type readier interface{ Ready() bool }
 // copy passes a body on. What is live is flushed, its head too, before a wait
 // for more of it; for any other body the ingress knows best.
 func (v *visit) copy(body io.Reader, live bool) error {
-	buffer := buffers.Get().(*[32 << 10]byte)
-	defer buffers.Put(buffer)
+	if err := v.expose(); err != nil {
+		return err
+	}
+	part := buffers.Get().(*[32 << 10]byte)
+	defer buffers.Put(part)
 	ready, _ := body.(readier)
 	for held := live; ; {
 		if held && (ready == nil || !ready.Ready()) {
@@ -78,9 +116,12 @@ func (v *visit) copy(body io.Reader, live bool) error {
 			}
 			held = false
 		}
-		n, err := body.Read(buffer[:])
+		n, err := body.Read(part[:])
+		if err == io.EOF {
+			v.bodyEnded(nil)
+		}
 		if n > 0 {
-			if _, err := v.x.Write(buffer[:n]); err != nil {
+			if _, err := v.x.Write(part[:n]); err != nil {
 				return asClientGone(err)
 			}
 			held = live

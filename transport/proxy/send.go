@@ -6,20 +6,21 @@ import (
 	"kamal-proxy/transport/exchange"
 )
 
-// send sends the request to its target and returns the head of the response,
-// or answers the client and returns nil.
-func (v *visit) send() *exchange.Response {
+// send sends the request to its target and gets the head of the response. It
+// reports whether there is one; otherwise the request has been answered.
+func (v *visit) send() bool {
 	target, ok := v.verdict.Target.(Sender)
 	if !ok {
 		v.fail(errNotSender)
-		return nil
+		return false
 	}
 	response, err := target.Send(v.ctx, v.request, v.inform)
 	if err != nil {
 		v.fail(err)
-		return nil
+		return false
 	}
-	return response
+	v.response = response
+	return true
 }
 
 // interim passes on a response before the final one. 100 Continue is not: the

@@ -10,6 +10,7 @@ import (
 
 	"kamal-proxy/actors/service"
 	"kamal-proxy/transport/accesslog"
+	"kamal-proxy/transport/buffer"
 	"kamal-proxy/transport/exchange"
 )
 
@@ -24,19 +25,33 @@ type visit struct {
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 
+	cutoff *cutoff // the service's; nil before the question
+
 	verdict service.Verdict
 	policy  *service.Policy // never nil
 	counted bool            // by Metrics
 	tunnel  bool            // the exchange was handed over
 	outcome int             // the status to log where it is not the one sent
 
-	entry  accesslog.Entry
-	inform func(int, exchange.Header) error // the method, bound once
+	// Of the target's part: what part gives back.
+	response  *exchange.Response
+	collected *buffer.Body // the request's body; nil: it is not buffered
+
+	mode    buffer.Mode     // of the response
+	held    *buffer.Body    // its body, in mode Whole
+	trailer exchange.Header // of it
+
+	entry accesslog.Entry
+	notes []byte // what entry says of the response
+
+	// The methods, bound once.
+	inform func(int, exchange.Header) error
+	ended  func(error)
 }
 
 var visits = sync.Pool{New: func() any {
 	v := new(visit)
-	v.inform = v.interim
+	v.inform, v.ended = v.interim, v.bodyEnded
 	return v
 }}
 
@@ -51,17 +66,35 @@ func (p *Proxy) receive(x exchange.Exchange) *visit {
 	return v
 }
 
+// part ends the target's part in the request, as soon as it is done: it takes
+// other requests then, and a drain waits for it no longer. It may be called more
+// than once.
+func (v *visit) part() {
+	lease, response, collected := v.verdict.Lease, v.response, v.collected
+	v.verdict.Lease, v.response, v.collected = nil, nil, nil
+	v.cutoff.spend()
+	if lease != nil {
+		defer v.proxy.finish(lease)
+	}
+	if collected != nil {
+		v.request.Body = http.NoBody
+		defer collected.Close() // after the response: until then it may be read
+	}
+	if response != nil {
+		response.Close()
+	}
+}
+
 // end says goodbye, whatever has happened.
 func (v *visit) end() {
-	if lease := v.verdict.Lease; lease != nil {
-		v.proxy.finish(lease)
-	}
+	v.part()
+	v.held.Close()
 	v.cancel(nil)
 	v.report()
 
 	headers := v.entry.Headers
 	clear(headers)
-	*v = visit{inform: v.inform, entry: accesslog.Entry{Headers: headers[:0]}}
+	*v = visit{inform: v.inform, ended: v.ended, notes: v.notes[:0], entry: accesslog.Entry{Headers: headers[:0]}}
 	visits.Put(v)
 }
 
