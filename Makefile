@@ -2,8 +2,10 @@
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 GO      ?= go
 export CGO_ENABLED = 0
+export PATH := $(CURDIR)/bin:$(PATH)
 BUILD   := $(GO) build -trimpath -ldflags "-s -w -X kamal-proxy/cli.Version=$(VERSION)"
 FUZZTIME ?= 30s
+PEERS   := nginx wrk python3 curl h2load puma pebble h2spec
 
 # Kamal reads the image's tag as a version, and wants v0.9.2 or later.
 DOCKER    ?= docker
@@ -11,7 +13,7 @@ IMAGE     ?= kamal-proxy
 TAG       ?= $(or $(shell git describe --tags --abbrev=0 --match 'v[0-9]*' --exclude '*-*' 2>/dev/null),v1.0.0)
 PLATFORMS ?=
 
-.PHONY: build demo docker image-check test race lint bench integration fuzz clean
+.PHONY: build demo docker image-check peers test race lint bench integration fuzz clean
 
 build:
 	$(BUILD) -o bin/kamal-proxy .
@@ -33,12 +35,17 @@ docker:
 image-check:
 	integration/image.sh
 
+# Those peers of the tests that are Go programs; .ci/run installs the others.
+peers:
+	GOBIN=$(CURDIR)/bin $(GO) install github.com/letsencrypt/pebble/v2/cmd/pebble@v2.10.1
+	GOBIN=$(CURDIR)/bin $(GO) install github.com/summerwind/h2spec/cmd/h2spec@v2.2.1+incompatible
+
 test: build
 	$(GO) test ./...
 
 # The race detector needs a C compiler.
 race:
-	@integration/need gcc nginx wrk python3
+	@integration/need gcc $(PEERS)
 	CGO_ENABLED=1 $(GO) test -race ./...
 
 lint:
@@ -47,7 +54,7 @@ lint:
 
 # The built binary as a black box, against real peers.
 integration: build
-	@integration/need nginx wrk python3
+	@integration/need $(PEERS)
 	KAMAL_PROXY_PEERS=1 $(GO) test -count=1 ./integration/...
 
 # Ratios of one run; nothing else may run meanwhile. See docs/performance.md.
