@@ -32,6 +32,7 @@ func (a *app) String() string { return a.version + " in " + a.container }
 
 // front answers browsers with a page that watches, and all others with a line.
 func (a *app) front(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Version", a.version)
 	if strings.Contains(r.Header.Get("Accept"), "text/html") {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
