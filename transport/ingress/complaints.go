@@ -11,9 +11,9 @@ import (
 // complaintsInterval is how often failed handshakes are summed up.
 const complaintsInterval = time.Minute
 
-// complaints takes the lines that net/http logs. Most are about what clients
-// do, and anybody can cause them at any rate: they are told at level DEBUG, and
-// failed TLS handshakes are summed up once a minute.
+// complaints takes failed handshakes, and the lines that net/http logs. They are
+// about what clients do, and anybody can cause them at any rate: they are told at
+// level DEBUG, and failed TLS handshakes are summed up once a minute.
 type complaints struct {
 	log zerolog.Logger
 
@@ -26,17 +26,14 @@ type complaints struct {
 
 // Write takes one line of net/http's log.
 func (c *complaints) Write(line []byte) (int, error) {
-	text := strings.TrimSpace(string(line))
-	switch {
-	case strings.HasPrefix(text, "http: TLS handshake error"):
-		c.log.Debug().Str("error", text).Msg("TLS handshake failed")
-		c.count(text)
-	case strings.HasPrefix(text, "http: Accept error"):
-		c.log.Warn().Str("error", text).Msg("Unable to accept a connection, trying again")
-	default:
-		c.log.Debug().Str("error", text).Msg("Connection failed")
-	}
+	c.log.Debug().Str("error", strings.TrimSpace(string(line))).Msg("Connection failed")
 	return len(line), nil
+}
+
+// handshake takes a failed handshake.
+func (c *complaints) handshake(client string, err error) {
+	c.log.Debug().Err(err).Str("client", client).Msg("TLS handshake failed")
+	c.count(client + ": " + err.Error())
 }
 
 func (c *complaints) count(text string) {

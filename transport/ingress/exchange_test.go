@@ -35,9 +35,9 @@ func respond(t *testing.T, status int, header exchange.Header, length int64, bod
 func TestResponseIsNotDecorated(t *testing.T) {
 	s := respond(t, 200, fields("date", "Mon, 01 Jan 2001 00:00:00 GMT", "x-a", "1", "X-A", "2"), 6, "<html>")
 	answer := s.ask(t, get)
-	contains(t, answer, "Date: Mon, 01 Jan 2001 00:00:00 GMT\r\n", "X-A: 1\r\nX-A: 2\r\n", "Content-Length: 6\r\n", "\r\n\r\n<html>")
+	contains(t, answer, "date: Mon, 01 Jan 2001 00:00:00 GMT\r\nx-a: 1\r\nX-A: 2\r\n", "Content-Length: 6\r\n", "\r\n\r\n<html>")
 	lacks(t, answer, "Content-Type", "Transfer-Encoding")
-	if n := strings.Count(answer, "Date:"); n != 1 {
+	if n := strings.Count(strings.ToLower(answer), "date:"); n != 1 {
 		t.Errorf("%d dates", n)
 	}
 }
@@ -60,9 +60,9 @@ func TestFraming(t *testing.T) {
 		{"empty", get, 200, nil, 0, "", []string{"Content-Length: 0\r\n"}, []string{"chunked"}},
 		{"HEAD", head, 200, fields("Content-Length", "5", "Content-Type", "a/b"), 0, "never", []string{"Content-Length: 5\r\n", "Content-Type: a/b\r\n"}, []string{"never", "chunked"}},
 		{"HEAD of a stream", head, 200, nil, -1, "never", nil, []string{"never", "Content-Length", "chunked"}},
-		{"304", get, 304, fields("Content-Length", "5", "Content-Type", "a/b", "ETag", "x"), 0, "never", []string{"content-length: 5\r\n", "content-type: a/b\r\n", "Etag: x\r\n"}, []string{"never", "chunked"}},
+		{"304", get, 304, fields("Content-Length", "5", "Content-Type", "a/b", "ETag", "x"), 0, "never", []string{"Content-Length: 5\r\nContent-Type: a/b\r\nETag: x\r\n"}, []string{"never", "chunked"}},
 		{"204", get, 204, fields("Content-Length", "5"), 0, "never", nil, []string{"never", "Content-Length", "chunked"}},
-		{"HTTP/1.0", old, 200, nil, -1, "abc", []string{"\r\n\r\nabc", "Connection: close"}, []string{"chunked"}},
+		{"HTTP/1.0", old, 200, nil, -1, "abc", []string{"\r\n\r\nabc", "Connection: close"}, []string{"chunked", "Content-Length"}},
 		{"an odd status", get, 599, nil, 0, "", []string{"HTTP/1.1 599 "}, nil},
 		{"Transfer-Encoding", get, 200, fields("Transfer-Encoding", "identity"), 1, "x", []string{"Content-Length: 1\r\n"}, []string{"identity"}},
 	} {
@@ -97,7 +97,7 @@ func TestConnectionsAreKept(t *testing.T) {
 
 func TestAnEarlyAnswerArrivesWholeAndCloses(t *testing.T) {
 	s := serve(t, ok)
-	for _, size := range []int{3, 64 << 10, 1 << 20} {
+	for _, size := range []int{64 << 10, 1 << 20} {
 		for range 20 {
 			c := s.dial(t)
 			c.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: " + itoa(size) + "\r\n\r\n")
@@ -109,6 +109,16 @@ func TestAnEarlyAnswerArrivesWholeAndCloses(t *testing.T) {
 		}
 	}
 	lacks(t, s.log.String(), "panic")
+}
+
+func TestABodyThatIsHereUnreadCostsNoConnection(t *testing.T) {
+	s := serve(t, ok)
+	c := s.dial(t)
+	for range 3 {
+		c.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc")
+		lacks(t, c.head(), "Connection: close")
+		io.ReadFull(c, make([]byte, 2))
+	}
 }
 
 func TestInterimHeadersDoNotLeak(t *testing.T) {

@@ -3,6 +3,7 @@ package ingress
 import (
 	"crypto/tls"
 	"errors"
+	"io"
 	"net"
 	"os"
 	"strings"
@@ -83,7 +84,7 @@ func TestJunkHandshakesAreSummedUp(t *testing.T) {
 		log := &lockedBuffer{}
 		c := &complaints{log: zerolog.New(log).Level(zerolog.InfoLevel)}
 		for range 1000 {
-			c.Write([]byte("http: TLS handshake error from 192.0.2.1:1: EOF\n"))
+			c.handshake("192.0.2.1:1", io.EOF)
 		}
 		c.Write([]byte("http2: something else\n"))
 		if log.String() != "" {
@@ -96,11 +97,11 @@ func TestJunkHandshakesAreSummedUp(t *testing.T) {
 			t.Errorf("%d lines", n)
 		}
 
-		c.Write([]byte("http: TLS handshake error from 192.0.2.2:1: EOF\n"))
+		c.handshake("192.0.2.2:1", io.EOF)
 		c.close()
 		contains(t, log.String(), `"count":1,`, "192.0.2.2")
 		c.close()
-		c.Write([]byte("http: TLS handshake error from 192.0.2.3:1: EOF\n"))
+		c.handshake("192.0.2.3:1", io.EOF)
 		time.Sleep(2 * complaintsInterval)
 		if n := strings.Count(log.String(), "\n"); n != 2 {
 			t.Errorf("%d lines in the end", n)

@@ -1,16 +1,19 @@
 // Package ingress is the way in: it opens ports, and turns what clients send
-// there into exchanges. A Server speaks HTTP/1.1 and, over TLS, HTTP/2 by
-// net/http.
+// there into exchanges. HTTP/1.x is served on transport/http1, one goroutine a
+// connection; HTTP/2, over TLS alone, by net/http.
 //
-// # What net/http does not let us refuse
+// # HTTP/1.x
 //
-// It takes two kinds of HTTP/1 message that RFC 9112, section 6.1, calls likely
-// attacks, and hides that it did: Content-Length beside Transfer-Encoding (it
-// drops the length), and Transfer-Encoding in HTTP/1.0 (it drops the field and
-// sees no body). Neither can smuggle a second request through a Server, because
-// the connection is closed after the response to any HTTP/1.0 request and to
-// any chunked one. Beyond that, the order and the case of header fields are lost:
-// they arrive sorted, in canonical case.
+// What is ambiguous is refused by the codec's rules, and the connection closed.
+// A response goes out as its Handler gave it, but for what frames it, the
+// Connection field, and a Date where there is none. Small bodies go out
+// together with their heads. The end of the client is noticed by looking for it:
+// see lookout. While a connection waits for a request it holds no buffers.
+//
+// # What net/http does not let us do
+//
+// In HTTP/2 the order of header fields is lost: they arrive sorted, in canonical
+// case, as they do in lower case on the wire.
 package ingress
 
 import (
@@ -21,6 +24,8 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -30,7 +35,7 @@ import (
 
 // Handler answers one exchange, on the exchange's own goroutine. When it
 // returns, the exchange is over; one that was not answered, or of which less
-// was written than Respond said, is aborted.
+// was written than Respond said, is aborted, and a tunnel is closed.
 type Handler func(exchange.Exchange)
 
 // Config says how a Server serves.
@@ -41,101 +46,179 @@ type Config struct {
 	// TLS makes it an HTTPS server, see TLSConfig. nil: plain HTTP.
 	TLS *tls.Config
 
-	// HeadTimeout is how long a request's head, and a TLS handshake, may
-	// take; 0: 10 s.
+	// HeadTimeout is how long a request's head, from its first byte on, and
+	// a TLS handshake may take; 0: 10 s.
 	HeadTimeout time.Duration
-	// IdleTimeout is how long a connection may wait for its next request;
-	// 0: 620 s, longer than the load balancers in front of us wait.
+	// IdleTimeout is how long a connection may wait for a request; 0: 620 s,
+	// longer than the load balancers in front of us wait.
 	IdleTimeout time.Duration
+	// BodyStall is how long a read of a request's body may wait for the
+	// client; 0: 60 s. Not for HTTP/2.
+	BodyStall time.Duration
+	// MaxConnections is how many connections may be open; 0: any number.
+	// Beyond it an idle one makes room, or else the new one is closed.
+	MaxConnections int
 }
 
 const (
 	defaultHeadTimeout = 10 * time.Second
 	defaultIdleTimeout = 620 * time.Second
+	defaultBodyStall   = 60 * time.Second
 )
 
 // Server serves HTTP on the listeners it is given.
 type Server struct {
-	handler    Handler
-	log        zerolog.Logger
-	web        *http.Server
-	tunnels    tunnels
-	complaints *complaints
+	handler     Handler
+	log         zerolog.Logger
+	tls         *tls.Config // nil: plain HTTP
+	headTimeout time.Duration
+	idleTimeout time.Duration
+	bodyStall   time.Duration
+	complaints  *complaints
+	clock       clock
+
+	conns    conns
+	lookout  lookout
+	web      *http.Server
+	passage  *passage
+	draining atomic.Bool
+
+	mu        sync.Mutex
+	listeners map[net.Listener]struct{}
+	serving   sync.WaitGroup // net/http's Serve
+	webOnce   sync.Once
 }
 
 // NewServer makes a Server that does not serve yet.
 func NewServer(config Config) *Server {
-	if config.HeadTimeout == 0 {
-		config.HeadTimeout = defaultHeadTimeout
-	}
-	if config.IdleTimeout == 0 {
-		config.IdleTimeout = defaultIdleTimeout
-	}
 	s := &Server{
-		handler:    config.Handler,
-		log:        config.Log,
-		complaints: &complaints{log: config.Log},
+		handler:     config.Handler,
+		log:         config.Log,
+		tls:         config.TLS,
+		headTimeout: orDefault(config.HeadTimeout, defaultHeadTimeout),
+		idleTimeout: orDefault(config.IdleTimeout, defaultIdleTimeout),
+		bodyStall:   orDefault(config.BodyStall, defaultBodyStall),
+		complaints:  &complaints{log: config.Log},
+		conns:       conns{most: config.MaxConnections},
+		passage:     newPassage(),
+		listeners:   make(map[net.Listener]struct{}),
 	}
+	s.lookout.conns = &s.conns
 	s.web = &http.Server{
-		Handler:           http.HandlerFunc(s.serve),
-		TLSConfig:         config.TLS,
-		ReadHeaderTimeout: config.HeadTimeout,
-		IdleTimeout:       config.IdleTimeout,
+		Handler:           http.HandlerFunc(s.serveWeb),
+		TLSConfig:         s.tls,
+		ReadHeaderTimeout: s.headTimeout,
+		IdleTimeout:       s.idleTimeout,
 		ErrorLog:          log.New(s.complaints, "", 0),
-		ConnContext:       withConnection,
-
+		ConnContext:       withPeer,
+		ConnState: func(_ net.Conn, state http.ConnState) {
+			if state == http.StateClosed {
+				s.conns.passedAway()
+			}
+		},
 		DisableGeneralOptionsHandler: true,
 	}
 	return s
 }
 
+func orDefault(d, otherwise time.Duration) time.Duration {
+	if d == 0 {
+		return otherwise
+	}
+	return d
+}
+
 // Serve serves the connections of one listener until Shutdown, and closes the
 // listener. It returns nil after Shutdown.
 func (s *Server) Serve(listener net.Listener) error {
-	var err error
-	if s.web.TLSConfig != nil {
-		err = s.web.ServeTLS(listener, "", "")
-	} else {
-		err = s.web.Serve(listener)
-	}
-	if errors.Is(err, http.ErrServerClosed) {
+	defer listener.Close()
+	if !s.keep(listener) {
 		return nil
 	}
-	return fmt.Errorf("unable to serve on %s: %w", listener.Addr(), err)
+	defer s.forget(listener)
+	if s.tls != nil {
+		s.webOnce.Do(func() { s.serving.Go(func() { s.web.Serve(s.passage) }) })
+	}
+	if err := s.accept(listener); !s.draining.Load() {
+		return fmt.Errorf("unable to serve on %s: %w", listener.Addr(), err)
+	}
+	return nil
+}
+
+// keep makes Shutdown close a listener, unless it is too late for one.
+func (s *Server) keep(listener net.Listener) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.draining.Load() {
+		return false
+	}
+	s.listeners[listener] = struct{}{}
+	return true
+}
+
+func (s *Server) forget(listener net.Listener) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.listeners, listener)
+}
+
+// accept starts a goroutine for each connection. It returns the error that
+// ended the listener.
+func (s *Server) accept(listener net.Listener) error {
+	var pause time.Duration
+	for {
+		socket, err := listener.Accept()
+		var network net.Error
+		switch {
+		case err == nil:
+			pause = 0
+			s.admit(socket)
+		case s.draining.Load() || !errors.As(err, &network) || !network.Temporary():
+			return err
+		default: // such as too many open files
+			pause = min(max(2*pause, 5*time.Millisecond), time.Second)
+			s.log.Warn().Err(err).Msg("Unable to accept a connection, trying again")
+			time.Sleep(pause)
+		}
+	}
+}
+
+func (s *Server) admit(socket net.Conn) {
+	c := newConn(s, socket)
+	if !s.conns.add(c) {
+		s.log.Debug().Str("client", c.peer.client.String()).Msg("Connection closed, there are too many")
+		socket.Close()
+		return
+	}
+	go c.serve()
 }
 
 // Shutdown closes the listeners and idle connections, and waits for requests
 // and tunnels to end. Those that have not when ctx ends are cut off, and the
 // error says so.
 func (s *Server) Shutdown(ctx context.Context) error {
+	s.closeListeners()
+	s.conns.close()
 	err := s.web.Shutdown(ctx)
 	if err == nil {
-		err = s.tunnels.wait(ctx)
+		err = s.conns.wait(ctx)
 	}
 	if err != nil {
 		s.web.Close()
-		s.tunnels.cut()
+		s.conns.cut()
 		err = fmt.Errorf("what was still open when the time to shut down was up has been cut off: %w", err)
 	}
+	s.passage.Close()
+	s.serving.Wait()
 	s.complaints.close()
 	return err
 }
 
-// serve is the way of one request from net/http to the Handler.
-func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
-	target, status := requestTarget(r)
-	if status != 0 {
-		refuse(w, status)
-		return
+func (s *Server) closeListeners() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.draining.Store(true)
+	for listener := range s.listeners {
+		listener.Close()
 	}
-	e := newWebExchange(s, w, r, target)
-	defer e.end()
-	s.handler(e)
-}
-
-// refuse answers what cannot be an exchange, in the way of net/http's own
-// refusals.
-func refuse(w http.ResponseWriter, status int) {
-	w.Header().Set("Connection", "close")
-	http.Error(w, fmt.Sprintf("%d %s", status, http.StatusText(status)), status)
 }

@@ -1,10 +1,10 @@
 package ingress
 
 import (
-	"bufio"
-	"context"
+	"bytes"
+	"io"
 	"net"
-	"sync"
+	"time"
 
 	"kamal-proxy/transport/exchange"
 )
@@ -12,97 +12,46 @@ import (
 // tunnel is the client's side of an upgraded connection.
 type tunnel struct {
 	net.Conn
-	early *bufio.Reader // what the client sent behind its request's head; nil: all read
-	set   *tunnels
-}
-
-func (t *tunnel) Read(p []byte) (int, error) {
-	if t.early != nil {
-		if t.early.Buffered() > 0 {
-			return t.early.Read(p)
-		}
-		t.early = nil
-	}
-	return t.Conn.Read(p)
-}
-
-// CloseWrite implements exchange.Tunnel.
-func (t *tunnel) CloseWrite() error {
-	if half, ok := t.Conn.(interface{ CloseWrite() error }); ok {
-		return half.CloseWrite()
-	}
-	return t.Close()
-}
-
-func (t *tunnel) Close() error {
-	t.set.remove(t)
-	return t.Conn.Close()
+	early []byte // what the client sent behind its request's head
 }
 
 var _ exchange.Tunnel = (*tunnel)(nil)
 
-// tunnels are the open tunnels of a server. net/http forgets a connection that
-// is upgraded, so they are kept here for Shutdown.
-type tunnels struct {
-	mu     sync.Mutex
-	open   map[*tunnel]struct{}
-	closed bool          // those that open now are closed at once
-	none   chan struct{} // closed when the last one goes; nil: nobody waits
+// newTunnel takes over the connection of an exchange, and gives its buffers
+// back.
+func newTunnel(x *wireExchange) *tunnel {
+	early := bytes.Clone(x.reader.Buffered())
+	x.reader.Discard(len(early))
+	x.reader.Release()
+	x.writer.Release()
+	x.conn.setReadDeadline(time.Time{})
+	return &tunnel{x.conn.stream, early}
 }
 
-// add takes in a tunnel, before net/http forgets its connection. It returns
-// false if it is too late for one.
-func (ts *tunnels) add(t *tunnel) bool {
-	ts.mu.Lock()
-	defer ts.mu.Unlock()
-	if ts.closed {
-		return false
+func (t *tunnel) Read(p []byte) (int, error) {
+	if len(t.early) == 0 {
+		return t.Conn.Read(p)
 	}
-	if ts.open == nil {
-		ts.open = make(map[*tunnel]struct{})
-	}
-	ts.open[t] = struct{}{}
-	return true
+	n := copy(p, t.early)
+	t.early = t.early[n:]
+	return n, nil
 }
 
-func (ts *tunnels) remove(t *tunnel) {
-	ts.mu.Lock()
-	defer ts.mu.Unlock()
-	delete(ts.open, t)
-	if len(ts.open) == 0 && ts.none != nil {
-		close(ts.none)
-		ts.none = nil
+// WriteTo and ReadFrom let io.Copy move bytes within the kernel.
+func (t *tunnel) WriteTo(w io.Writer) (int64, error) {
+	if len(t.early) == 0 {
+		return io.Copy(w, t.Conn)
 	}
+	n, err := w.Write(t.early)
+	t.early = t.early[n:]
+	if err != nil {
+		return int64(n), err
+	}
+	m, err := io.Copy(w, t.Conn)
+	return int64(n) + m, err
 }
 
-// wait returns nil once no tunnel is open, or ctx's error.
-func (ts *tunnels) wait(ctx context.Context) error {
-	ts.mu.Lock()
-	if len(ts.open) == 0 {
-		ts.mu.Unlock()
-		return nil
-	}
-	if ts.none == nil {
-		ts.none = make(chan struct{})
-	}
-	none := ts.none
-	ts.mu.Unlock()
+func (t *tunnel) ReadFrom(r io.Reader) (int64, error) { return io.Copy(t.Conn, r) }
 
-	select {
-	case <-none:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
-
-// cut closes all tunnels, and lets no other one open. Their owners see their
-// reads and writes fail.
-func (ts *tunnels) cut() {
-	ts.mu.Lock()
-	defer ts.mu.Unlock()
-	ts.closed = true
-	for t := range ts.open {
-		raw(t.Conn).Close()
-	}
-}
+// CloseWrite implements exchange.Tunnel.
+func (t *tunnel) CloseWrite() error { return closeWrite(t.Conn) }

@@ -36,7 +36,7 @@ func TestUpgradeHandsOverTheConnection(t *testing.T) {
 	s := serve(t, echo(t, fields("upgrade", "WebSocket", "x-Odd-CASE", "1", "Connection", "upgrade", "X-Odd-Case", "2")))
 	c := s.dial(t)
 	c.send(websocket + "early")
-	const want = "HTTP/1.1 101 Switching Protocols\r\nupgrade: WebSocket\r\nx-Odd-CASE: 1\r\nConnection: upgrade\r\nX-Odd-Case: 2\r\n\r\n"
+	const want = "HTTP/1.1 101 Switching Protocols\r\nx-Odd-CASE: 1\r\nX-Odd-Case: 2\r\nConnection: Upgrade\r\nUpgrade: WebSocket\r\n\r\n"
 	if head := c.head(); head != want {
 		t.Errorf("head %q, want %q", head, want)
 	}
@@ -167,7 +167,7 @@ func TestShutdownCutsTunnelsAtTheDeadline(t *testing.T) {
 	if _, err := c.ReadByte(); err == nil || strings.Contains(err.Error(), "timeout") {
 		t.Errorf("the tunnel lives: %v", err)
 	}
-	if err := s.tunnels.wait(t.Context()); err != nil {
+	if err := s.conns.wait(t.Context()); err != nil {
 		t.Errorf("a tunnel is still counted: %v", err)
 	}
 }

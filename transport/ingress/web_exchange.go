@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"runtime/debug"
 	"strings"
@@ -20,22 +19,19 @@ var (
 	errHeadSent = errors.New("the response has a head already")
 )
 
-// webExchange is an exchange on net/http, HTTP/1 or HTTP/2. It is made anew for
-// each request, so that an Abort that comes too late meets none but its own;
-// its lists are pooled.
+// webExchange is an exchange on net/http: HTTP/2. It is made anew for each
+// request, so that an Abort that comes too late meets none but its own; its
+// lists are pooled.
 type webExchange struct {
 	server  *Server
-	conn    *connection
 	w       http.ResponseWriter
 	r       *http.Request
 	request exchange.Request
-	body    body
 	lists   *lists
 
 	status int
 	length int64 // as told to Respond
 	sent   int64
-	tunnel *tunnel
 
 	mu      sync.Mutex // guards the rest, for Abort
 	aborted bool
@@ -43,18 +39,15 @@ type webExchange struct {
 }
 
 func newWebExchange(s *Server, w http.ResponseWriter, r *http.Request, target string) *webExchange {
-	conn := connectionOf(r)
-	e := &webExchange{server: s, conn: conn, w: w, r: r, lists: takeLists()}
+	peer := webPeer(r)
+	e := &webExchange{server: s, w: w, r: r, lists: takeLists()}
 	path, query, hasQuery := strings.Cut(target, "?")
-	header := requestHeader(e.lists.fields, r)
-	e.body.ReadCloser, e.body.chunked = r.Body, r.ProtoMajor == 1 && r.ContentLength < 0
 	e.request = exchange.Request{
 		Method: r.Method, Target: target, Path: path, Query: query, HasQuery: hasQuery,
-		Authority: r.Host, Scheme: conn.scheme, Proto: r.Proto, Header: header,
-		ContentLength: r.ContentLength, Body: &e.body, Trailer: e.requestTrailer,
-		Upgrade: upgradeOf(r, header), Client: conn.client, Port: conn.port,
+		Authority: r.Host, Scheme: peer.scheme, Proto: r.Proto, Header: requestHeader(e.lists.fields, r),
+		ContentLength: r.ContentLength, Body: r.Body, Trailer: e.requestTrailer,
+		Client: peer.client, Port: peer.port,
 	}
-	e.body.ended.Store(r.ContentLength == 0)
 	return e
 }
 
@@ -73,12 +66,10 @@ func (e *webExchange) Inform(status int, header exchange.Header) error {
 		return errHeadSent
 	case status < 100 || status > 199 || status == http.StatusSwitchingProtocols:
 		return fmt.Errorf("status %d is not an interim one", status)
-	case !e.r.ProtoAtLeast(1, 1):
-		return nil
 	}
 	h := e.w.Header()
 	e.lists.fill(h, header)
-	h["Content-Length"] = nil // not sent, and makes HTTP/2 take a copy of the map before it is cleared
+	h["Content-Length"] = nil // not sent, and makes net/http take a copy of the map before it is cleared
 	e.w.WriteHeader(status)
 	clear(h)
 	return e.broken()
@@ -138,34 +129,11 @@ func (e *webExchange) Trail(trailer exchange.Header) error {
 	return err
 }
 
-func (e *webExchange) Upgrade(header exchange.Header) (exchange.Tunnel, error) {
+func (e *webExchange) Upgrade(exchange.Header) (exchange.Tunnel, error) {
 	if e.status != 0 {
 		return nil, errHeadSent
 	}
-	hijacker, ok := e.w.(http.Hijacker)
-	if !ok || e.request.Upgrade == "" {
-		return nil, exchange.ErrNoUpgrade
-	}
-	head, err := switchingHead(header, e.request.Upgrade)
-	if err != nil {
-		return nil, err
-	}
-	t := &tunnel{Conn: e.conn.Conn, set: &e.server.tunnels}
-	if !t.set.add(t) {
-		return nil, http.ErrServerClosed
-	}
-	_, buffered, err := hijacker.Hijack()
-	if err != nil {
-		t.set.remove(t)
-		return nil, fmt.Errorf("unable to take over the client's connection: %w", err)
-	}
-	t.early = buffered.Reader
-	e.status, e.tunnel = http.StatusSwitchingProtocols, t
-	if _, err := t.Write(head); err != nil {
-		t.Close()
-		return nil, fmt.Errorf("unable to answer the client with 101: %w", err)
-	}
-	return t, nil
+	return nil, exchange.ErrNoUpgrade
 }
 
 func (e *webExchange) Abort() {
@@ -175,25 +143,12 @@ func (e *webExchange) Abort() {
 		return
 	}
 	e.aborted = true
-	if e.r.ProtoMajor == 1 {
-		e.hangUp()
-	} else {
-		e.reset()
-	}
+	e.reset()
 }
 
 func (e *webExchange) Sent() (int, int64) { return e.status, e.sent }
 
-// hangUp closes an HTTP/1 connection.
-func (e *webExchange) hangUp() {
-	conn := raw(e.conn.Conn)
-	if tcp, ok := conn.(*net.TCPConn); ok && !e.r.ProtoAtLeast(1, 1) {
-		tcp.SetLinger(0) // to HTTP/1.0 the end of the connection is that of the body
-	}
-	conn.Close()
-}
-
-// reset resets an HTTP/2 stream: net/http does that when a deadline passes.
+// reset resets the stream: net/http does that when a deadline passes.
 func (e *webExchange) reset() {
 	past := time.Unix(1, 0)
 	stream := e.w.(interface {
@@ -225,8 +180,8 @@ func (e *webExchange) end() {
 	e.mu.Unlock()
 
 	e.lists.give(e.request.Header)
-	if e.tunnel == nil && !whole {
-		panic(http.ErrAbortHandler) // net/http's way to close or reset
+	if !whole {
+		panic(http.ErrAbortHandler) // net/http's way to reset
 	}
 }
 

@@ -1,7 +1,6 @@
 package ingress
 
 import (
-	"fmt"
 	"net/http"
 	"slices"
 	"strconv"
@@ -16,9 +15,6 @@ type lists struct {
 	fields exchange.Header // the request's
 	values []string        // of a response's map: one piece for all its values
 }
-
-// maxPooled is the longest list that is kept.
-const maxPooled = 256
 
 var pool = sync.Pool{New: func() any {
 	return &lists{fields: make(exchange.Header, 0, 32), values: make([]string, 0, 32)}
@@ -62,18 +58,14 @@ func (l *lists) fill(h http.Header, header exchange.Header) {
 	}
 }
 
-// frame says in h how long the body is and what the connection's fate is, and
-// keeps net/http from guessing.
+// frame says in h how long the body is, and keeps net/http from guessing.
 func (e *webExchange) frame(h http.Header, status int, length int64) {
 	switch {
 	case status == http.StatusNotModified:
-		// net/http drops these from a 304 under their usual spelling. In
-		// HTTP/2 Go's own client takes a length there for a body cut short.
+		// Go's own client takes a length there for a body cut short, and
+		// net/http drops the type under its usual spelling.
 		respell(h, "Content-Type")
-		respell(h, "Content-Length")
-		if e.r.ProtoMajor > 1 {
-			delete(h, "content-length")
-		}
+		delete(h, "Content-Length")
 	case status == http.StatusNoContent:
 		delete(h, "Content-Length")
 	case e.r.Method == http.MethodHead:
@@ -88,17 +80,6 @@ func (e *webExchange) frame(h http.Header, status int, length int64) {
 	if _, ok := h["Content-Type"]; !ok {
 		h["Content-Type"] = nil
 	}
-	if e.r.ProtoMajor == 1 && e.lastOfConnection() {
-		h["Connection"] = []string{"close"}
-	}
-}
-
-// lastOfConnection reports whether an HTTP/1 connection must be closed after
-// this response: because of what net/http hides (see the package's comment), or
-// because the rest of the request's body is still to come: net/http would else
-// wait for it before it sends the response's head.
-func (e *webExchange) lastOfConnection() bool {
-	return e.r.ProtoMinor == 0 || e.r.ContentLength < 0 || !e.body.ended.Load()
 }
 
 // respell moves a field's first value to the name in lower case.
@@ -122,30 +103,4 @@ func mayTrail(name string) bool {
 		return false
 	}
 	return true
-}
-
-// switchingHead is the head of a 101 response, with header's fields as they
-// are. Connection and Upgrade are added where it has none.
-func switchingHead(header exchange.Header, protocol string) ([]byte, error) {
-	head := append(make([]byte, 0, 256), "HTTP/1.1 101 Switching Protocols\r\n"...)
-	for _, f := range header {
-		if strings.ContainsAny(f.Name, "\r\n:") || strings.ContainsAny(f.Value, "\r\n") {
-			return nil, fmt.Errorf("the target's header field %q cannot be passed on", f.Name)
-		}
-		head = appendField(head, f.Name, f.Value)
-	}
-	if !header.Has("Connection") {
-		head = appendField(head, "Connection", "Upgrade")
-	}
-	if !header.Has("Upgrade") {
-		head = appendField(head, "Upgrade", protocol)
-	}
-	return append(head, "\r\n"...), nil
-}
-
-func appendField(head []byte, name, value string) []byte {
-	head = append(head, name...)
-	head = append(head, ": "...)
-	head = append(head, value...)
-	return append(head, "\r\n"...)
 }

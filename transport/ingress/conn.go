@@ -1,0 +1,229 @@
+package ingress
+
+import (
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net"
+	"runtime/debug"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// conn is one HTTP/1.x connection, served by one goroutine. Between requests it
+// has no buffers and no exchange:
+//
+//	handshake -> idle -> busy -> idle -> … -> closed
+//
+// closeIdle closes it in the first two states, without a race against the first
+// byte of a request.
+type conn struct {
+	server *Server
+	stream net.Conn // the socket, or TLS on it
+	socket net.Conn
+	raw    syscall.RawConn // of the socket; nil: it has none
+	peer   peer
+
+	state   atomic.Int32
+	current atomic.Pointer[wireExchange] // set from a request's head to its end
+	x       *wireExchange                // nil while idle
+	inlet   inlet
+	until   time.Time // the read deadline in force
+	headBy  time.Time // when the head must be in; zero: it has not begun, or is in
+	seen    sighting  // the lookout's
+}
+
+const (
+	idle int32 = iota
+	busy
+	closed
+	passed // on to net/http
+)
+
+func newConn(s *Server, socket net.Conn) *conn {
+	c := &conn{server: s, stream: socket, socket: socket}
+	if s.tls != nil {
+		c.stream = tls.Server(gate{socket, c}, s.tls)
+	}
+	if sc, ok := socket.(syscall.Conn); ok {
+		c.raw, _ = sc.SyscallConn()
+	}
+	c.peer = peerOf(c.stream)
+	return c
+}
+
+// serve serves the connection to its end.
+func (c *conn) serve() {
+	defer c.end()
+	if c.server.tls != nil && !c.shakeHands() {
+		return
+	}
+	c.inlet.open(c)
+	for c.next() && c.exchange() {
+	}
+}
+
+// end is deferred around serve. A panic, be it a Handler's, ends no more than
+// its connection.
+func (c *conn) end() {
+	if cause := recover(); cause != nil {
+		c.panicked(cause)
+	}
+	c.inlet.close()
+	if c.state.Load() != passed {
+		c.stream.Close()
+		c.server.conns.remove(c)
+	}
+}
+
+func (c *conn) panicked(cause any) {
+	line := c.server.log.Error().Str("panic", fmt.Sprint(cause)).Bytes("stack", debug.Stack())
+	if x := c.x; x != nil {
+		x.breakOff()
+		x.presence.leaveOn(c)
+		x.presence.end()
+		if x.tunnel == nil {
+			line = line.Str("method", x.request.Method).Str("path", x.request.Path)
+		}
+	}
+	line.Msg("Request panicked")
+}
+
+// next waits for the first byte of a request, and makes ready for it.
+func (c *conn) next() bool {
+	if c.x != nil { // its first byte has come with the request before
+		return true
+	}
+	if !c.rest() {
+		return false
+	}
+	c.limit(c.server.idleTimeout)
+	if c.inlet.await() != nil || !c.wake() {
+		return false
+	}
+	c.x = takeWireExchange(c)
+	return true
+}
+
+// exchange serves one request, and reports whether there may be another one.
+func (c *conn) exchange() bool {
+	x := c.x
+	if err := x.receive(); err != nil {
+		if c.refuse(err) {
+			c.dismiss()
+			c.linger()
+		}
+		return false
+	}
+	x.serve()
+	fate := x.finish()
+	if fate == kept && len(x.reader.Buffered()) > 0 {
+		return true
+	}
+	c.dismiss()
+	if fate == lingering {
+		c.linger()
+	}
+	return fate == kept
+}
+
+// dismiss gives the exchange and its buffers back.
+func (c *conn) dismiss() {
+	c.x.give()
+	c.x = nil
+}
+
+// rest and wake are the ways into and out of idle. They fail if the connection
+// is, or is to be, closed.
+func (c *conn) rest() bool {
+	c.state.CompareAndSwap(busy, idle)
+	return !c.server.draining.Load()
+}
+
+func (c *conn) wake() bool { return c.state.CompareAndSwap(idle, busy) }
+
+// closeIdle closes the connection if it is idle, and reports whether it was.
+func (c *conn) closeIdle() bool {
+	if !c.state.CompareAndSwap(idle, closed) {
+		return false
+	}
+	c.socket.Close()
+	return true
+}
+
+// cut breaks the connection off, whatever it does.
+func (c *conn) cut() {
+	if x := c.current.Load(); x != nil {
+		x.presence.leaveOn(c)
+	}
+	c.socket.Close()
+}
+
+// hangUp closes the connection without a goodbye, so that a response that ends
+// there does not look whole.
+func (c *conn) hangUp() { c.socket.Close() }
+
+// reset is hangUp for a response that only the connection's end delimits.
+func (c *conn) reset() {
+	if tcp, ok := c.socket.(*net.TCPConn); ok {
+		tcp.SetLinger(0)
+	}
+	c.socket.Close()
+}
+
+// Read reads from the client: http1's Reader calls it for a head, and for
+// bodies.
+func (c *conn) Read(p []byte) (int, error) {
+	switch {
+	case c.inlet.has():
+		return c.inlet.take(p), nil
+	case c.stream == c.socket:
+		return gate{c.socket, c}.Read(p)
+	default:
+		return c.stream.Read(p)
+	}
+}
+
+// gate is the socket, read within the time that there is for what comes next.
+// It lies below TLS, since there a read that needs none of the socket is none
+// that may wait.
+type gate struct {
+	net.Conn
+	conn *conn
+}
+
+func (g gate) Read(p []byte) (int, error) {
+	if err := g.conn.beforeRead(); err != nil {
+		return 0, err
+	}
+	return g.Conn.Read(p)
+}
+
+func (c *conn) beforeRead() error {
+	switch {
+	case c.x == nil: // idle, or a handshake
+	case c.current.Load() != nil:
+		return c.x.waitForBody()
+	case c.headBy.IsZero():
+		c.headBy = time.Now().Add(c.server.headTimeout)
+		c.setReadDeadline(c.headBy)
+	}
+	return nil
+}
+
+// limit makes reads fail after d, give or take a little: the deadline is left
+// alone where it is about right, since moving it costs.
+func (c *conn) limit(d time.Duration) {
+	want := time.Now().Add(d)
+	if off := want.Sub(c.until); off < 0 || off > d/64 {
+		c.setReadDeadline(want)
+	}
+}
+
+func (c *conn) setReadDeadline(t time.Time) {
+	c.until = t
+	c.socket.SetReadDeadline(t)
+}
+
+var _ io.Reader = (*conn)(nil)

@@ -1,0 +1,117 @@
+package ingress
+
+import (
+	"context"
+	"sync"
+)
+
+// conns are the open connections of a server but for those of HTTP/2, which
+// are only counted.
+type conns struct {
+	most int // that may be open at once; 0: no limit
+
+	mu      sync.Mutex
+	open    map[*conn]struct{}
+	passed  int           // on to net/http
+	closing bool          // no other one may open
+	none    chan struct{} // closed when the last one goes; nil: nobody waits
+}
+
+// add takes in a connection. It returns false if it is too late for one, or if
+// there are too many and none of them is idle: else an idle one is closed.
+func (cs *conns) add(c *conn) bool {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	if cs.closing || cs.most > 0 && len(cs.open)+cs.passed >= cs.most && !cs.closeOneIdle() {
+		return false
+	}
+	if cs.open == nil {
+		cs.open = make(map[*conn]struct{})
+	}
+	cs.open[c] = struct{}{}
+	return true
+}
+
+func (cs *conns) closeOneIdle() bool {
+	for c := range cs.open {
+		if c.closeIdle() {
+			cs.drop(c)
+			return true
+		}
+	}
+	return false
+}
+
+// remove forgets a connection that ends. It may be called more than once.
+func (cs *conns) remove(c *conn) {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	cs.drop(c)
+}
+
+func (cs *conns) drop(c *conn) {
+	delete(cs.open, c)
+	if len(cs.open) == 0 && cs.none != nil {
+		close(cs.none)
+		cs.none = nil
+	}
+}
+
+// pass forgets a connection that goes on in net/http, but for counting it;
+// passedAway is its end.
+func (cs *conns) pass(c *conn) {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	cs.passed++
+	cs.drop(c)
+}
+
+func (cs *conns) passedAway() {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	cs.passed--
+}
+
+// each calls f with each connection. f must not wait.
+func (cs *conns) each(f func(*conn)) {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	for c := range cs.open {
+		f(c)
+	}
+}
+
+// close lets no other connection open, and closes those that are idle.
+func (cs *conns) close() {
+	cs.mu.Lock()
+	cs.closing = true
+	cs.mu.Unlock()
+	cs.each(func(c *conn) { c.closeIdle() })
+}
+
+// wait returns nil once no connection is open, or ctx's error.
+func (cs *conns) wait(ctx context.Context) error {
+	cs.mu.Lock()
+	if len(cs.open) == 0 {
+		cs.mu.Unlock()
+		return nil
+	}
+	if cs.none == nil {
+		cs.none = make(chan struct{})
+	}
+	none := cs.none
+	cs.mu.Unlock()
+
+	select {
+	case <-none:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// cut breaks all connections off. Their exchanges see their contexts end, and
+// their reads and writes fail.
+func (cs *conns) cut() {
+	cs.each((*conn).cut)
+}
