@@ -174,9 +174,11 @@ func (w *walk) play(line string) string {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "sh", "-c", line)
+	cmd := exec.CommandContext(ctx, "sh", "-c", line+"\nwait")
 	cmd.WaitDelay = time.Second
-	cmd.Env = append(w.d.environment(), fmt.Sprintf("PATH=%s:%s", filepath.Dir(program), os.Getenv("PATH")))
+	cmd.Env = append(w.d.environment(),
+		fmt.Sprintf("PATH=%s:%s", filepath.Dir(program), os.Getenv("PATH")),
+		"GORACE=atexit_sleep_ms=0") // each command would end a second later
 	out, err := cmd.CombinedOutput()
 	if _, exited := err.(*exec.ExitError); err != nil && !exited {
 		w.d.t.Errorf("%s: %v", line, err)
