@@ -48,6 +48,7 @@ type daemon struct {
 	t      *testing.T
 	home   string
 	args   []string
+	env    []string // beside the usual
 	cmd    *exec.Cmd
 	exited chan struct{}
 	log    *logBuffer
@@ -86,7 +87,7 @@ func shortTempDir(t *testing.T) string {
 }
 
 func (d *daemon) environment() []string {
-	return []string{"PATH=" + os.Getenv("PATH"), "HOME=" + d.home, "XDG_RUNTIME_DIR=" + d.home}
+	return append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + d.home, "XDG_RUNTIME_DIR=" + d.home}, d.env...)
 }
 
 // start starts the daemon, again after stop or kill, with the same state.

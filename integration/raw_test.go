@@ -57,7 +57,7 @@ func (t *rawTarget) serve(c net.Conn) {
 		switch {
 		case err != nil:
 			return
-		case strings.HasPrefix(head, "GET /up HTTP/1.1\r\n"):
+		case strings.Contains(head, "\r\nUser-Agent: kamal-proxy\r\n"):
 			fmt.Fprint(c, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
 			continue
 		}
