@@ -20,6 +20,7 @@ import (
 	"kamal-proxy/actors/system"
 	"kamal-proxy/cli"
 	"kamal-proxy/transport/accesslog"
+	"kamal-proxy/transport/buffer"
 	"kamal-proxy/transport/certs"
 	"kamal-proxy/transport/control"
 	"kamal-proxy/transport/exchange"
@@ -103,6 +104,9 @@ func (d *daemon) startActors() (err error) {
 		return err
 	}
 	d.metrics.Counter("kamal_proxy_actor_panics_total", "Panics that were caught in actors.", d.system.Crashes)
+	if err := buffer.Clean(""); err != nil {
+		d.log.Warn().Err(err).Msg("Files of bodies that an earlier process kept may be left")
+	}
 	records, err := store.Load(d.options.Data, nil, d.log)
 	if err != nil {
 		return err
@@ -125,16 +129,25 @@ func (d *daemon) startActors() (err error) {
 	return err
 }
 
-// makeStory makes what requests and handshakes go through.
+// makeStory makes what requests and handshakes go through. Each may need the
+// other: a challenge comes as a request, and an app may say which hosts get a
+// certificate.
 func (d *daemon) makeStory() {
-	d.story = proxy.New(proxy.Config{
-		Ask:     func(r *service.Route) { d.registry.Tell(registry.Route{Route: r}) },
-		Leave:   func(r *service.Route) { d.registry.Tell(registry.Leave{Route: r}) },
-		Log:     d.access,
-		Metrics: d.metrics,
-		Logger:  d.log,
+	d.policy = certs.New(certs.Config{
+		Log:             d.log,
+		DefaultCacheDir: filepath.Join(d.options.Data, "certs"),
+		AskApp: func(ctx context.Context, service, host, target string) (int, []byte, error) {
+			return d.story.AskApp(ctx, service, host, target)
+		},
 	})
-	d.policy = certs.New(certs.Config{Log: d.log, DefaultCacheDir: filepath.Join(d.options.Data, "certs")})
+	d.story = proxy.New(proxy.Config{
+		Ask:       func(r *service.Route) { d.registry.Tell(registry.Route{Route: r}) },
+		Leave:     func(r *service.Route) { d.registry.Tell(registry.Leave{Route: r}) },
+		Challenge: d.policy.Challenge,
+		Log:       d.access,
+		Metrics:   d.metrics,
+		Logger:    d.log,
+	})
 }
 
 // connect makes a target's pool of connections; nothing is dialed yet.
