@@ -22,7 +22,7 @@ type conns struct {
 func (cs *conns) add(c *conn) bool {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
-	if cs.closing || cs.most > 0 && len(cs.open)+cs.passed >= cs.most && !cs.closeOneIdle() {
+	if cs.closing || cs.most > 0 && cs.size() >= cs.most && !cs.closeOneIdle() {
 		return false
 	}
 	if cs.open == nil {
@@ -115,3 +115,12 @@ func (cs *conns) wait(ctx context.Context) error {
 func (cs *conns) cut() {
 	cs.each((*conn).cut)
 }
+
+// count returns how many connections are open, those of HTTP/2 too.
+func (cs *conns) count() int {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	return cs.size()
+}
+
+func (cs *conns) size() int { return len(cs.open) + cs.passed }

@@ -17,6 +17,7 @@ type presence struct {
 	number  uint64 // of the exchange
 	gone    bool
 	asked   bool          // somebody wants to know
+	certain bool          // the client has sent its next request: it is believed to be there
 	done    chan struct{} // nil: nobody has asked
 	watches []*watch
 	used    int // of watches, by this exchange
@@ -32,10 +33,10 @@ type watch struct {
 var _ context.Context = (*presence)(nil)
 
 // begin starts the next exchange and returns its number.
-func (p *presence) begin(c *conn) uint64 {
+func (p *presence) begin(c *conn, certain bool) uint64 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.conn = c
+	p.conn, p.certain = c, certain
 	p.number++
 	return p.number
 }
@@ -111,7 +112,7 @@ func (p *presence) watched(c *conn) uint64 {
 
 // ask has the client looked for, from some time on.
 func (p *presence) ask() {
-	if !p.asked && p.conn != nil {
+	if !p.asked && !p.certain && p.conn != nil {
 		p.asked = true
 		p.conn.server.lookout.arm()
 	}

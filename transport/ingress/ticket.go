@@ -25,7 +25,8 @@ func (x *wireExchange) ticket() *ticket {
 	}
 	t := &x.tickets[0]
 	x.tickets = x.tickets[1:]
-	t.wireExchange, t.number = x, x.presence.begin(x.conn)
+	pipelined := x.reader.Body().Done() && len(x.reader.Buffered()) > 0
+	t.wireExchange, t.number = x, x.presence.begin(x.conn, pipelined)
 	return t
 }
 
