@@ -49,6 +49,7 @@ type daemon struct {
 	home   string
 	args   []string
 	env    []string // beside the usual
+	bare   bool     // args are all there are
 	cmd    *exec.Cmd
 	exited chan struct{}
 	log    *logBuffer
@@ -94,6 +95,9 @@ func (d *daemon) environment() []string {
 func (d *daemon) start() {
 	d.t.Helper()
 	args := append([]string{"run", "--http-port", "0", "--https-port", "0"}, d.args...)
+	if d.bare {
+		args = append([]string{"run"}, d.args...)
+	}
 	d.cmd = exec.Command(program, args...)
 	d.cmd.Env = d.environment()
 	d.log = &logBuffer{}

@@ -2,6 +2,7 @@ package integration
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -301,5 +302,42 @@ func TestEmptyStates(t *testing.T) {
 		d := startWithState(t, text)
 		a := startApp(t, "a")
 		d.must("deploy", "web", "--target", a.target())
+	}
+}
+
+func TestSavesKeepNoFileOpen(t *testing.T) {
+	d := startDaemon(t)
+	a := startApp(t, "a")
+	d.must("deploy", "web", "--target", a.target())
+	folder := fmt.Sprintf("/proc/%d/fd", d.cmd.Process.Pid)
+	stateFiles := func() (open int) {
+		t.Helper()
+		files, err := os.ReadDir(folder)
+		if err != nil {
+			t.Skipf("open files cannot be seen here: %v", err)
+		}
+		for _, f := range files {
+			if to, err := os.Readlink(filepath.Join(folder, f.Name())); err == nil && strings.HasPrefix(to, filepath.Dir(d.statePath())+"/") {
+				open++
+			}
+		}
+		return open
+	}
+	before := stateFiles()
+	for range 10 {
+		d.must("stop", "web")
+		d.must("resume", "web")
+	}
+	if after := stateFiles(); after > before {
+		t.Errorf("20 saves left %d files open", after-before)
+	}
+	files, err := os.ReadDir(filepath.Dir(d.statePath()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		if name := f.Name(); name != "kamal-proxy.state" && name != "kamal-proxy.state.bak" && name != "certs" {
+			t.Errorf("%s is left in the data folder", name)
+		}
 	}
 }
