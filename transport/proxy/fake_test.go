@@ -180,7 +180,11 @@ func newStage(target service.Upstream) *stage {
 	return s
 }
 
-func (s *stage) ask(r *service.Route) { s.asked, s.cut = r.Facts, r.Cut }
+func (s *stage) ask(r *service.Route) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.asked, s.cut = r.Facts, r.Cut
+}
 
 // answer is the service's: its verdict at once, or what becomes of a question
 // that it does not answer.
@@ -211,10 +215,16 @@ func (s *stage) Log(e *accesslog.Entry) {
 	s.entries = append(s.entries, entry)
 }
 
-func (s *stage) Begin(service string) { s.counts = append(s.counts, "begin "+service) }
+func (s *stage) Begin(service string) { s.counted("begin " + service) }
 
 func (s *stage) End(service, method string, status int, d time.Duration) {
-	s.counts = append(s.counts, "end "+service+" "+method)
+	s.counted("end " + service + " " + method)
+}
+
+func (s *stage) counted(what string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.counts = append(s.counts, what)
 }
 
 // serve lets a request through and checks what holds for all of them.

@@ -139,6 +139,43 @@ func TestTargetIsFreeBeforeTheClientHasItAll(t *testing.T) {
 	}
 }
 
+func TestTargetIsFreeBeforeTheClientHasThePage(t *testing.T) {
+	var s *stage
+	s = bufferingStage(t, halfway(&s, func(*stage) error { return io.ErrUnexpectedEOF }))
+	x := &watchedExchange{fakeExchange: newExchange("GET", "/")}
+	x.onWrite = func() { expect(t, "goodbyes", s.finished, 1) }
+	s.Serve(x)
+	x.leave()
+	expect(t, "status", x.status, 502)
+	expect(t, "goodbyes in the end", s.finished, 1)
+}
+
+// The client takes no more while another goroutine waits for the target.
+func TestClientThatTakesNoMoreStopsTheTarget(t *testing.T) {
+	waiting := make(chan struct{})
+	parts := 0
+	s := bufferingStage(t, nil)
+	s.verdict.Target = &fakeTarget{answer: func(ctx context.Context, _ func(int, exchange.Header) error) (*exchange.Response, error) {
+		return &exchange.Response{Status: 200, ContentLength: -1, Body: readerFunc(func(p []byte) (int, error) {
+			if parts++; parts == 1 {
+				return copy(p, "part"), nil
+			}
+			close(waiting)
+			<-ctx.Done()
+			return 0, context.Cause(ctx)
+		})}, nil
+	}}
+	x := &watchedExchange{fakeExchange: newExchange("GET", "/")}
+	x.onWrite = func() { within(t, "the target is waited for", waiting); x.writeErr = errors.New("broken pipe") }
+	served := make(chan struct{})
+	go func() { defer close(served); s.Serve(x) }()
+	within(t, "the request ends", served)
+	x.leave()
+	expect(t, "goodbyes", s.finished, 1)
+	expect(t, "aborted", x.aborted, true)
+	expect(t, "warnings", s.log.String(), "")
+}
+
 // atOnce gives the last bytes together with the end, as messages do.
 type atOnce struct{ *strings.Reader }
 
