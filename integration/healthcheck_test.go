@@ -52,6 +52,7 @@ func TestCheckIsMadeAsTold(t *testing.T) {
 		{[]string{"--health-check-path", "/live/x"}, "/live/x", a.target()},
 		{[]string{"--health-check-path", "live/x"}, "/live/x", a.target()},
 		{[]string{"--health-check-path", "/live/x?a=1;b&c=%2F"}, "/live/x?a=1;b&c=%2F", a.target()},
+		{[]string{"--health-check-path", "/live/a b#é"}, "/live/a%20b%23%C3%A9", a.target()},
 		{[]string{"--health-check-path", "/live/x", "--health-check-host", "App.example"}, "/live/x", "App.example"},
 		{[]string{"--health-check-path", "/live/x", "--health-check-port", port}, "/live/x", other.target()},
 	} {

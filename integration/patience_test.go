@@ -76,3 +76,39 @@ func TestNoTargetTimeoutIsNoLimit(t *testing.T) {
 		t.Errorf("got %d", code)
 	}
 }
+
+func TestEndIsInTimeForDocker(t *testing.T) {
+	t.Parallel()
+	d := startDaemon(t)
+	a := startApp(t, "a")
+	d.must("deploy", "web", "--target", a.target())
+	d.must("deploy", "held", "--target", a.target(), "--host", "held.example")
+	d.must("pause", "held")
+	cut := make(chan int, 1)
+	go func() {
+		response, err := http.Get(d.url("/slow?60s"))
+		if err != nil {
+			cut <- 0
+			return
+		}
+		response.Body.Close()
+		cut <- response.StatusCode
+	}()
+	awaitServed(t, a, 1)
+	held := dial(t, d)
+	fmt.Fprint(held, "GET / HTTP/1.1\r\nHost: held.example\r\n\r\n")
+	if !pending(held) {
+		t.Fatal("the request is not held")
+	}
+	began := time.Now()
+	d.stop()
+	if took := time.Since(began); took > 10*time.Second {
+		t.Errorf("SIGTERM took %s; docker kills after 10s", took)
+	}
+	if said, err := io.ReadAll(held); err != nil || status(string(said)) != "503" {
+		t.Errorf("a held request got %.40q, %v, want 503", said, err)
+	}
+	if code := <-cut; code != 0 && code != http.StatusGatewayTimeout {
+		t.Errorf("the endless request got %d", code)
+	}
+}

@@ -222,6 +222,27 @@ func TestTargetOnIPv6(t *testing.T) {
 	}
 }
 
+// Kamal deploys a container again when it starts it.
+func TestDeployOfTheSameTargetLosesNothing(t *testing.T) {
+	d := startDaemon(t)
+	a := startApp(t, "a")
+	d.must("deploy", "web", "--target", a.target())
+	load := startLoad(d.url("/"), 8)
+	answer := make(chan string, 1)
+	go func() {
+		_, body := d.get("any.host", "/slow?500ms")
+		answer <- body
+	}()
+	for range 5 {
+		load.awaitMore(t, 20)
+		d.must("deploy", "web", "--target", a.target())
+	}
+	if body := <-answer; body != "a" {
+		t.Errorf("the slow request got %q", body)
+	}
+	load.stop(t)
+}
+
 func TestRemovedServiceIsGone(t *testing.T) {
 	d := startDaemon(t)
 	a := startApp(t, "a")

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"syscall"
 	"time"
+	"unicode/utf8"
 
 	"kamal-proxy/actors/healthcheck"
 	"kamal-proxy/actors/spec"
@@ -116,16 +117,12 @@ func (p probe) follow(status int, location string) (path string, ok bool) {
 // encode makes a path fit for a request line. It is kept as it was given, since
 // upstream reads it too, and may have blanks and letters beyond ASCII.
 func encode(path string) string {
-	fits := true
-	for i := 0; i < len(path); i++ {
-		fits = fits && path[i] > ' ' && path[i] < 0x7f
-	}
-	if fits {
+	if strings.IndexFunc(path, func(r rune) bool { return r >= utf8.RuneSelf || !inTarget(byte(r)) }) < 0 {
 		return path
 	}
 	var b strings.Builder
 	for i := 0; i < len(path); i++ {
-		if c := path[i]; c > ' ' && c < 0x7f {
+		if c := path[i]; inTarget(c) {
 			b.WriteByte(c)
 		} else {
 			fmt.Fprintf(&b, "%%%02X", c)
@@ -133,6 +130,10 @@ func encode(path string) string {
 	}
 	return b.String()
 }
+
+// inTarget reports whether c may stand in a request's target. A fragment has no
+// place there.
+func inTarget(c byte) bool { return c > ' ' && c < 0x7f && c != '#' }
 
 func answer(status int, location string) healthcheck.Result {
 	return healthcheck.Result{

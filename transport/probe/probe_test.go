@@ -74,6 +74,7 @@ func TestWhatIsAsked(t *testing.T) {
 	for path, want := range map[string]string{
 		"/up?x=1;2": "/up?x=1;2",
 		"/a b/é?ü":  "/a%20b/%C3%A9?%C3%BC",
+		"/up#x":     "/up%23x",
 		"//up/../x": "//up/../x",
 		"/a%2Fb":    "/a%2Fb",
 	} {
