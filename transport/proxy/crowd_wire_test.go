@@ -15,7 +15,7 @@ import (
 // Many requests at once, each with its own body and header, in every mode:
 // nobody gets anything of another one's.
 func TestWireCrowd(t *testing.T) {
-	const clients, each = 16, 30
+	const clients, each = 16, 12
 	all := content(3 << 20)
 	w := newBufferingWire(t, func(rw http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)

@@ -171,3 +171,26 @@ func TestWireClientLeavesWhileUploading(t *testing.T) {
 	expect(t, "questions to the target", asked.Load(), 0)
 	expect(t, "goodbyes", w.finished, 2)
 }
+
+// A drain's time is up while the client still uploads: it gets an answer.
+func TestWireCutWhileTheClientUploads(t *testing.T) {
+	var asked atomic.Int64
+	w := newBufferingWire(t, func(rw http.ResponseWriter, r *http.Request) { asked.Add(1) }, upstream.Options{})
+	for _, framing := range []string{"Content-Length: 5000000\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n400000\r\n"} {
+		putQuestion := make(chan struct{})
+		ask := w.config.Ask
+		w.config.Ask = func(r *service.Route) { ask(r); close(putQuestion) }
+		_, in := w.raw(t, "POST / HTTP/1.1\r\nHost: a\r\n"+framing+string(content(2<<20)))
+		within(t, "the question is put", putQuestion)
+		w.cut(service.ErrDrained)
+		response, err := http.ReadResponse(in, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		expect(t, "status", response.StatusCode, 504)
+		w.expectLogged(t, 504)
+		w.config.Ask = ask
+	}
+	expect(t, "questions to the target", asked.Load(), 0)
+	expect(t, "goodbyes", w.finished, 2)
+}
