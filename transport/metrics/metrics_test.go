@@ -11,6 +11,7 @@ import (
 	"sync"
 	"testing"
 	"time"
+	"unsafe"
 )
 
 func scrape(t *testing.T, m *Metrics) string {
@@ -60,6 +61,21 @@ func TestKnownMethods(t *testing.T) {
 			t.Errorf("%q counts as %s", method, got)
 		}
 	}
+}
+
+// Requests come as views of buffers that are used again.
+func TestMethodsAreNotKept(t *testing.T) {
+	m := New()
+	buffer := []byte("GET")
+	for _, method := range []string{"GET", "PUT", "GET"} {
+		copy(buffer, method)
+		m.Begin("web")
+		m.End("web", unsafe.String(&buffer[0], len(buffer)), 200, time.Millisecond)
+	}
+	copy(buffer, "XXX")
+	has(t, scrape(t, m),
+		`kamal_proxy_http_requests_total{method="GET",service="web",status="200"} 2`,
+		`kamal_proxy_http_requests_total{method="PUT",service="web",status="200"} 1`)
 }
 
 func TestForgottenServicesLeaveNothing(t *testing.T) {

@@ -146,11 +146,18 @@ func (k kind) labels(service string) []string {
 // methodLabel is one of few values, whatever clients send.
 type methodLabel string
 
+// methodLabels outlive the requests that they are compared with: a request's
+// own method may be a view of a buffer that the next request overwrites.
+var methodLabels = [...]methodLabel{
+	http.MethodGet, http.MethodPost, http.MethodHead, http.MethodPut, http.MethodPatch,
+	http.MethodDelete, http.MethodOptions, http.MethodTrace, http.MethodConnect,
+}
+
 func methodOf(method string) methodLabel {
-	switch method {
-	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch,
-		http.MethodDelete, http.MethodOptions, http.MethodTrace, http.MethodConnect:
-		return methodLabel(method)
+	for _, known := range methodLabels {
+		if string(known) == method {
+			return known
+		}
 	}
 	return "OTHER"
 }
