@@ -2,9 +2,11 @@ package ingress
 
 import (
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"runtime/debug"
 	"sync/atomic"
 	"syscall"
@@ -17,7 +19,8 @@ import (
 //	handshake -> idle -> busy -> idle -> … -> closed
 //
 // closeIdle closes it in the first two states, without a race against the first
-// byte of a request.
+// byte of a request. A goroutine that has served a request has a stack to match:
+// when no other one follows soon, a new goroutine waits in its place.
 type conn struct {
 	server *Server
 	stream net.Conn // the socket, or TLS on it
@@ -32,7 +35,12 @@ type conn struct {
 	until   time.Time // the read deadline in force
 	headBy  time.Time // when the head must be in; zero: it has not begun, or is in
 	seen    sighting  // the lookout's
+	rested  bool      // a new goroutine waits for the next request
+	resting bool      // it is to be started
 }
+
+// restAfter is the wait after which a connection is idle for longer.
+const restAfter = 100 * time.Millisecond
 
 const (
 	idle int32 = iota
@@ -50,28 +58,41 @@ func newConn(s *Server, socket net.Conn) *conn {
 		c.raw, _ = sc.SyscallConn()
 	}
 	c.peer = peerOf(c.stream)
+	c.inlet.open(c)
 	return c
 }
 
-// serve serves the connection to its end.
+// serve serves the connection from its start.
 func (c *conn) serve() {
 	defer c.end()
-	if c.server.tls != nil && !c.shakeHands() {
-		return
+	if c.server.tls == nil || c.shakeHands() {
+		c.serveRequests()
 	}
-	c.inlet.open(c)
+}
+
+// resume serves the connection from a long wait on.
+func (c *conn) resume() {
+	defer c.end()
+	c.serveRequests()
+}
+
+func (c *conn) serveRequests() {
 	for c.next() && c.exchange() {
 	}
 }
 
-// end is deferred around serve. A panic, be it a Handler's, ends no more than
-// its connection.
+// end is deferred around all of a goroutine. A panic, be it a Handler's, ends
+// no more than its connection.
 func (c *conn) end() {
 	if cause := recover(); cause != nil {
 		c.panicked(cause)
 	}
-	c.inlet.close()
-	if c.state.Load() != passed {
+	switch {
+	case c.resting:
+		c.resting, c.rested = false, true
+		go c.resume()
+	case c.state.Load() != passed:
+		c.inlet.close()
 		c.stream.Close()
 		c.server.conns.remove(c)
 	}
@@ -95,15 +116,24 @@ func (c *conn) next() bool {
 	if c.x != nil { // its first byte has come with the request before
 		return true
 	}
-	if !c.rest() {
+	if !c.rest() || c.await() != nil || !c.wake() {
 		return false
 	}
-	c.limit(c.server.idleTimeout)
-	if c.inlet.await() != nil || !c.wake() {
-		return false
-	}
+	c.rested = false
 	c.x = takeWireExchange(c)
 	return true
+}
+
+// await waits for the first bytes of a request.
+func (c *conn) await() error {
+	if idle := c.server.idleTimeout; c.rested || idle < 2*restAfter {
+		c.limit(idle)
+		return c.inlet.await()
+	}
+	c.limit(restAfter)
+	err := c.inlet.await()
+	c.resting = errors.Is(err, os.ErrDeadlineExceeded)
+	return err
 }
 
 // exchange serves one request, and reports whether there may be another one.
@@ -212,12 +242,12 @@ func (c *conn) beforeRead() error {
 	return nil
 }
 
-// limit makes reads fail after d, give or take a little: the deadline is left
-// alone where it is about right, since moving it costs.
+// limit makes reads fail after d or a little later: the deadline is left alone
+// where it is about right, since moving it costs.
 func (c *conn) limit(d time.Duration) {
 	want := time.Now().Add(d)
-	if off := want.Sub(c.until); off < 0 || off > d/64 {
-		c.setReadDeadline(want)
+	if late := c.until.Sub(want); late < 0 || late > d/4 {
+		c.setReadDeadline(want.Add(d / 8))
 	}
 }
 

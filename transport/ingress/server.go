@@ -45,6 +45,9 @@ type Config struct {
 
 	// TLS makes it an HTTPS server, see TLSConfig. nil: plain HTTP.
 	TLS *tls.Config
+	// HTTP3Port is where clients find the same over HTTP/3: responses tell
+	// them so (Alt-Svc). 0: nowhere.
+	HTTP3Port int
 
 	// HeadTimeout is how long a request's head, from its first byte on, and
 	// a TLS handshake may take; 0: 10 s.
@@ -76,6 +79,7 @@ type Server struct {
 	bodyStall   time.Duration
 	complaints  *complaints
 	clock       clock
+	webHandler  webHandler
 
 	conns    conns
 	lookout  lookout
@@ -103,6 +107,7 @@ func NewServer(config Config) *Server {
 		passage:     newPassage(),
 		listeners:   make(map[net.Listener]struct{}),
 	}
+	s.webHandler = webHandler{handler: s.handler, log: s.log, altSvc: altSvc(config.HTTP3Port)}
 	s.lookout.conns = &s.conns
 	s.web = &http.Server{
 		Handler:           http.HandlerFunc(s.serveWeb),

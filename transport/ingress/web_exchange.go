@@ -19,11 +19,12 @@ var (
 	errHeadSent = errors.New("the response has a head already")
 )
 
-// webExchange is an exchange on net/http: HTTP/2. It is made anew for each
-// request, so that an Abort that comes too late meets none but its own; its
-// lists are pooled.
+// webExchange is an exchange on net/http's interface: HTTP/2, and HTTP/3. It is
+// made anew for each request, so that an Abort that comes too late meets none
+// but its own; its lists are pooled.
 type webExchange struct {
-	server  *Server
+	web     *webHandler
+	ctx     context.Context
 	w       http.ResponseWriter
 	r       *http.Request
 	request exchange.Request
@@ -38,15 +39,14 @@ type webExchange struct {
 	over    bool
 }
 
-func newWebExchange(s *Server, w http.ResponseWriter, r *http.Request, target string) *webExchange {
-	peer := webPeer(r)
-	e := &webExchange{server: s, w: w, r: r, lists: takeLists()}
+func newWebExchange(h *webHandler, ctx context.Context, w http.ResponseWriter, r *http.Request, target string, p peer) *webExchange {
+	e := &webExchange{web: h, ctx: ctx, w: w, r: r, lists: takeLists()}
 	path, query, hasQuery := strings.Cut(target, "?")
 	e.request = exchange.Request{
 		Method: r.Method, Target: target, Path: path, Query: query, HasQuery: hasQuery,
-		Authority: r.Host, Scheme: peer.scheme, Proto: r.Proto, Header: requestHeader(e.lists.fields, r),
+		Authority: r.Host, Scheme: p.scheme, Proto: r.Proto, Header: requestHeader(e.lists.fields, r),
 		ContentLength: r.ContentLength, Body: r.Body, Trailer: e.requestTrailer,
-		Client: peer.client, Port: peer.port,
+		Client: p.client, Port: p.port,
 	}
 	return e
 }
@@ -58,7 +58,7 @@ func (e *webExchange) requestTrailer() exchange.Header {
 // Request implements exchange.Exchange, as do all that follow.
 func (e *webExchange) Request() *exchange.Request { return &e.request }
 
-func (e *webExchange) Context() context.Context { return e.r.Context() }
+func (e *webExchange) Context() context.Context { return e.ctx }
 
 func (e *webExchange) Inform(status int, header exchange.Header) error {
 	switch {
@@ -85,6 +85,7 @@ func (e *webExchange) Respond(status int, header exchange.Header, length int64) 
 	h := e.w.Header()
 	e.lists.fill(h, header)
 	e.frame(h, status, length)
+	e.web.announce(h)
 	e.status, e.length = status, length
 	e.w.WriteHeader(status)
 	clear(h) // net/http has its own copy; what is added from now on are trailers
@@ -148,8 +149,12 @@ func (e *webExchange) Abort() {
 
 func (e *webExchange) Sent() (int, int64) { return e.status, e.sent }
 
-// reset resets the stream: net/http does that when a deadline passes.
+// reset resets the stream: in HTTP/2 net/http does that when a deadline passes.
 func (e *webExchange) reset() {
+	if stream, ok := e.w.(*stream3); ok {
+		stream.reset()
+		return
+	}
 	past := time.Unix(1, 0)
 	stream := e.w.(interface {
 		SetReadDeadline(time.Time) error
@@ -166,7 +171,7 @@ func (e *webExchange) broken() error {
 	if e.aborted {
 		return errAborted
 	}
-	return context.Cause(e.r.Context())
+	return context.Cause(e.ctx)
 }
 
 // end is deferred around the Handler. It ends the response, or breaks it off.
@@ -187,7 +192,7 @@ func (e *webExchange) end() {
 
 func (e *webExchange) panicked(cause any) {
 	if cause != http.ErrAbortHandler {
-		e.server.log.Error().Str("panic", fmt.Sprint(cause)).Bytes("stack", debug.Stack()).
+		e.web.log.Error().Str("panic", fmt.Sprint(cause)).Bytes("stack", debug.Stack()).
 			Str("method", e.request.Method).Str("path", e.request.Path).Msg("Request panicked")
 	}
 	e.Abort()

@@ -2,17 +2,27 @@ package ingress
 
 import (
 	"cmp"
+	"context"
 	"maps"
 	"net/http"
 	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/rs/zerolog"
+
 	"kamal-proxy/transport/exchange"
 )
 
-// serveWeb is the way of one request from net/http to the Handler.
-func (s *Server) serveWeb(w http.ResponseWriter, r *http.Request) {
+// webHandler is the way of requests from net/http's interface to the Handler.
+type webHandler struct {
+	handler Handler
+	log     zerolog.Logger
+	altSvc  []string // that field's value, see Config.HTTP3Port; nil: none
+}
+
+// serve serves one request. ctx ends when its client has gone.
+func (h *webHandler) serve(ctx context.Context, w http.ResponseWriter, r *http.Request, p peer) {
 	target, refusal := requestTarget(r)
 	if refusal != 0 {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
@@ -20,9 +30,17 @@ func (s *Server) serveWeb(w http.ResponseWriter, r *http.Request) {
 		w.Write(refusalPage(refusal))
 		return
 	}
-	e := newWebExchange(s, w, r, target)
+	e := newWebExchange(h, ctx, w, r, target, p)
 	defer e.end()
-	s.handler(e)
+	h.handler(e)
+}
+
+// announce tells clients of HTTP/3 (RFC 7838), where the target has not told
+// them anything of the kind.
+func (h *webHandler) announce(head http.Header) {
+	if h.altSvc != nil && head[fieldAltSvc] == nil {
+		head[fieldAltSvc] = h.altSvc
+	}
 }
 
 // requestTarget returns the target of a request in origin-form, byte for byte
@@ -75,7 +93,7 @@ func isAlphanumeric(c byte) bool {
 	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
 }
 
-// soundLength reports whether an HTTP/2 request has one Content-Length at most,
+// soundLength reports whether a request has one Content-Length at most,
 // and net/http believed it.
 func soundLength(r *http.Request) bool {
 	lengths := r.Header["Content-Length"]
