@@ -22,6 +22,21 @@ func ListenTCP(port int, flag string) (net.Listener, error) {
 	return listener, nil
 }
 
+// ListenUDP opens a UDP port for HTTP/3 on all addresses: that of the HTTPS
+// port, so that clients find one where the other is.
+func ListenUDP(port int) (*net.UDPConn, error) {
+	conn, err := net.ListenUDP("udp", &net.UDPAddr{Port: port})
+	switch {
+	case err == nil:
+		return conn, nil
+	case errors.Is(err, syscall.EADDRINUSE):
+		return nil, fmt.Errorf("UDP port %d, which --http3 needs beside the HTTPS port, is in use by another program; stop that "+
+			"program, choose another port with --https-port, or leave out --http3: %w", port, err)
+	default:
+		return nil, listenError(port, "--https-port", err)
+	}
+}
+
 func listenError(port int, flag string, err error) error {
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):

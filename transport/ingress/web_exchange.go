@@ -23,8 +23,8 @@ var (
 // made anew for each request, so that an Abort that comes too late meets none
 // but its own; its lists are pooled.
 type webExchange struct {
-	web     *webHandler
 	ctx     context.Context
+	web     *webHandler
 	w       http.ResponseWriter
 	r       *http.Request
 	request exchange.Request
@@ -39,8 +39,8 @@ type webExchange struct {
 	over    bool
 }
 
-func newWebExchange(h *webHandler, ctx context.Context, w http.ResponseWriter, r *http.Request, target string, p peer) *webExchange {
-	e := &webExchange{web: h, ctx: ctx, w: w, r: r, lists: takeLists()}
+func newWebExchange(ctx context.Context, h *webHandler, w http.ResponseWriter, r *http.Request, target string, p peer) *webExchange {
+	e := &webExchange{ctx: ctx, web: h, w: w, r: r, lists: takeLists()}
 	path, query, hasQuery := strings.Cut(target, "?")
 	e.request = exchange.Request{
 		Method: r.Method, Target: target, Path: path, Query: query, HasQuery: hasQuery,

@@ -14,6 +14,11 @@ import (
 	"kamal-proxy/transport/exchange"
 )
 
+// serveWeb is net/http's Handler.
+func (s *Server) serveWeb(w http.ResponseWriter, r *http.Request) {
+	s.webHandler.serve(r.Context(), w, r, *webPeer(r))
+}
+
 // webHandler is the way of requests from net/http's interface to the Handler.
 type webHandler struct {
 	handler Handler
@@ -30,7 +35,7 @@ func (h *webHandler) serve(ctx context.Context, w http.ResponseWriter, r *http.R
 		w.Write(refusalPage(refusal))
 		return
 	}
-	e := newWebExchange(h, ctx, w, r, target, p)
+	e := newWebExchange(ctx, h, w, r, target, p)
 	defer e.end()
 	h.handler(e)
 }

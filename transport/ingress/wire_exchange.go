@@ -24,7 +24,7 @@ type wireExchange struct {
 	tickets  []ticket // not used yet
 
 	head    http1.ResponseHead
-	dated   exchange.Header // room for a header with a Date
+	added   exchange.Header // room for a header with fields of ours
 	status  int             // of the final response; 0: none yet
 	sent    int64           // bytes of its body
 	old     bool            // the client speaks HTTP/1.0
@@ -58,11 +58,11 @@ func (x *wireExchange) give() {
 	x.conn, x.tunnel = nil, nil
 	x.reader.Reset(nil)
 	x.writer.Reset(nil)
-	if x.presence.gone || cap(x.request.Header) > maxPooled || cap(x.dated) > maxPooled {
+	if x.presence.gone || cap(x.request.Header) > maxPooled || cap(x.added) > maxPooled {
 		return
 	}
 	clear(x.request.Header)
-	clear(x.dated)
+	clear(x.added)
 	wireExchanges.Put(x)
 }
 
@@ -174,7 +174,7 @@ func (x *wireExchange) Respond(status int, header exchange.Header, length int64)
 		return err
 	}
 	x.head = http1.ResponseHead{
-		Status: status, Header: x.withDate(header), Length: length,
+		Status: status, Header: x.withOurs(header), Length: length,
 		NoBody: x.request.Method == http.MethodHead, ToHTTP10: x.old,
 	}
 	x.head.KeepAlive = x.head.Delimited() && x.mayKeep(header)
@@ -202,14 +202,23 @@ func (x *wireExchange) mayKeep(header exchange.Header) bool {
 		!header.HasToken("Connection", "close") && x.upload.here()
 }
 
-// withDate returns header with a Date (RFC 9110, section 6.6.1).
-func (x *wireExchange) withDate(header exchange.Header) exchange.Header {
-	if header.Has("Date") {
+// withOurs returns header with a Date (RFC 9110, section 6.6.1), and with the
+// way to HTTP/3, where the target has not given them.
+func (x *wireExchange) withOurs(header exchange.Header) exchange.Header {
+	s := x.conn.server
+	dated := header.Has("Date")
+	told := s.webHandler.altSvc == nil || header.Has(fieldAltSvc)
+	if dated && told {
 		return header
 	}
-	x.dated = append(x.dated[:0], header...)
-	x.dated.Add("Date", x.conn.server.clock.date())
-	return x.dated
+	x.added = append(x.added[:0], header...)
+	if !dated {
+		x.added.Add("Date", s.clock.date())
+	}
+	if !told {
+		x.added.Add(fieldAltSvc, s.webHandler.altSvc[0])
+	}
+	return x.added
 }
 
 func (x *wireExchange) Write(p []byte) (int, error) {

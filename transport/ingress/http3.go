@@ -1,0 +1,245 @@
+package ingress
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"log/slog"
+	"net"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/quic-go/quic-go"
+	"github.com/quic-go/quic-go/http3"
+	"github.com/rs/zerolog"
+)
+
+// What one connection of HTTP/3 may take. The windows bound what it can make us
+// hold of bodies that nobody reads.
+const (
+	http3Streams      = 250 // requests at a time
+	http3UniStreams   = 8   // a client needs three
+	http3StreamWindow = 2 << 20
+	http3Window       = 4 << 20
+	http3Head         = 128 << 10 // bytes of a request's head, as in HTTP/1.x
+
+	http3Silence = 60 * time.Second // without a packet, a client has vanished
+	http3Ping    = 20 * time.Second // so one that waits for an answer is asked for a packet
+)
+
+// defaultHTTP3Idle is shorter than for TCP: no load balancer is in front of us,
+// and a client is kept awake by our pings.
+const defaultHTTP3Idle = 2 * time.Minute
+
+// cutTimeout is how long Shutdown waits for requests that it has cut off.
+const cutTimeout = 500 * time.Millisecond
+
+// HTTP3 serves HTTP/3 on a UDP port, on quic-go. Its requests become exchanges
+// in the way of HTTP/2's; nothing is accepted before the handshake is complete
+// (no 0-RTT), and nothing is upgraded.
+type HTTP3 struct {
+	log        zerolog.Logger
+	tls        *tls.Config
+	quic       *quic.Config
+	complaints *complaints
+	sessions   *sessions
+	desk       desk3
+	server     http3.Server
+	rush       rush
+
+	open    context.Context // ends when nobody is let in any more
+	leave   context.CancelFunc
+	ended   chan struct{} // closed at the end of Shutdown
+	mu      sync.Mutex    // orders begin and Shutdown
+	serving sync.WaitGroup
+	end     sync.Once
+}
+
+// NewHTTP3 makes a server that does not serve yet. config.TLS is that of the
+// HTTPS server; what is particular to HTTP/3 is changed in a copy.
+func NewHTTP3(config Config) *HTTP3 {
+	h := &HTTP3{
+		log:        config.Log,
+		complaints: &complaints{log: config.Log},
+		sessions:   newSessions(orDefault(config.IdleTimeout, defaultHTTP3Idle), config.MaxConnections),
+		ended:      make(chan struct{}),
+	}
+	h.open, h.leave = context.WithCancel(context.Background())
+	h.tls = h.http3TLS(config.TLS)
+	headTimeout := orDefault(config.HeadTimeout, defaultHeadTimeout)
+	h.quic = &quic.Config{
+		HandshakeIdleTimeout:       headTimeout,
+		MaxIdleTimeout:             http3Silence,
+		KeepAlivePeriod:            http3Ping,
+		MaxStreamReceiveWindow:     http3StreamWindow,
+		MaxConnectionReceiveWindow: http3Window,
+		MaxIncomingStreams:         http3Streams,
+		MaxIncomingUniStreams:      http3UniStreams,
+	}
+	h.desk = desk3{
+		web:         webHandler{handler: config.Handler, log: config.Log},
+		headTimeout: headTimeout,
+		bodyStall:   orDefault(config.BodyStall, defaultBodyStall),
+	}
+	h.server = http3.Server{
+		Handler:        &h.desk,
+		MaxHeaderBytes: http3Head,
+		ConnContext:    h.sessions.begin,
+	}
+	return h
+}
+
+// http3TLS is the policy of HTTPS, for QUIC.
+func (h *HTTP3) http3TLS(policy *tls.Config) *tls.Config {
+	config := http3.ConfigureTLSConfig(policy)
+	config.MinVersion = tls.VersionTLS13 // RFC 9001, section 4.2
+	if source := policy.GetCertificate; source != nil {
+		config.GetCertificate = func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+			certificate, err := source(hello)
+			if err != nil {
+				h.complaints.handshake(hello.Conn.RemoteAddr().String(), err)
+			}
+			return certificate, err
+		}
+	}
+	return config
+}
+
+// Serve serves one port until Shutdown has ended, and closes it. It returns nil
+// after Shutdown.
+func (h *HTTP3) Serve(conn *net.UDPConn) error {
+	defer conn.Close()
+	if !h.begin() {
+		return nil
+	}
+	transport := &quic.Transport{Conn: conn, VerifySourceAddress: h.rush.on}
+	defer transport.Close()
+	if err := h.admit(transport); h.open.Err() == nil {
+		return fmt.Errorf("unable to serve HTTP/3 on UDP port %d: %w", udpPort(conn.LocalAddr()), err)
+	}
+	<-h.ended
+	return nil
+}
+
+func (h *HTTP3) begin() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.open.Err() != nil {
+		return false
+	}
+	h.serving.Add(1)
+	return true
+}
+
+// admit takes in connections until Shutdown begins.
+func (h *HTTP3) admit(transport *quic.Transport) error {
+	defer h.serving.Done()
+	listener, err := h.listen(transport)
+	if err != nil {
+		return err
+	}
+	defer listener.Close()
+	return h.server.ServeListener(&door3{listener, h})
+}
+
+// listen is transport.Listen, but for what quic-go tells package log of the
+// socket's buffers: it cannot often be helped, and rarely matters.
+func (h *HTTP3) listen(transport *quic.Transport) (*quic.Listener, error) {
+	defer slog.SetLogLoggerLevel(slog.SetLogLoggerLevel(slog.LevelDebug))
+	return transport.Listen(h.tls, h.quic)
+}
+
+// Shutdown lets nobody in any more, tells clients that (GOAWAY, RFC 9114,
+// section 5.2), and waits for their requests to end. Those that have not when
+// ctx ends are cut off, and the error says so.
+func (h *HTTP3) Shutdown(ctx context.Context) error {
+	h.mu.Lock()
+	h.leave()
+	h.mu.Unlock()
+	h.serving.Wait()
+	h.sessions.drain()
+	err := h.shutDown(ctx)
+	h.complaints.close()
+	h.end.Do(func() { close(h.ended) })
+	return err
+}
+
+func (h *HTTP3) shutDown(ctx context.Context) error {
+	done := make(chan error, 1)
+	go func() { done <- h.server.Shutdown(ctx) }()
+	select {
+	case err := <-done:
+		if err == nil {
+			return nil
+		}
+	case <-ctx.Done():
+		select {
+		case <-done:
+		case <-time.After(cutTimeout):
+		}
+	}
+	return fmt.Errorf("HTTP/3 requests that were still open when the time to shut down was up have been cut off: %w", context.Cause(ctx))
+}
+
+// door3 is the listener that quic-go's server sees. It lets nobody in once
+// Shutdown has begun: the server counts connections when they are in, and must
+// not count one more while it waits for the last one to end.
+type door3 struct {
+	*quic.Listener
+	*HTTP3
+}
+
+// Accept implements http3.QUICListener.
+func (d *door3) Accept(context.Context) (*quic.Conn, error) {
+	for {
+		conn, err := d.Listener.Accept(d.open)
+		switch {
+		case err != nil && d.open.Err() != nil:
+			return nil, quic.ErrServerClosed
+		case err != nil:
+			return nil, err
+		case !d.sessions.full():
+			return conn, nil
+		}
+		d.log.Debug().Str("client", conn.RemoteAddr().String()).Msg("HTTP/3 connection closed, there are too many")
+		conn.CloseWithError(quic.ApplicationErrorCode(http3.ErrCodeExcessiveLoad), "")
+	}
+}
+
+// rush tells when so many handshakes begin that clients must first prove their
+// addresses (RFC 9000, section 8.1.2), which costs them a round trip.
+type rush struct {
+	second atomic.Int64
+	begun  atomic.Int64
+}
+
+// rushBegins is the number of handshakes a second.
+const rushBegins = 200
+
+// on is quic.Transport.VerifySourceAddress.
+func (r *rush) on(net.Addr) bool {
+	if now := time.Now().Unix(); r.second.Swap(now) != now {
+		r.begun.Store(0)
+	}
+	return r.begun.Add(1) > rushBegins
+}
+
+const fieldAltSvc = "Alt-Svc"
+
+// altSvc is the value of Alt-Svc (RFC 7838) that leads to HTTP/3 on a port of
+// the same host, for 30 days; port 0: nil.
+func altSvc(port int) []string {
+	if port == 0 {
+		return nil
+	}
+	return []string{`h3=":` + strconv.Itoa(port) + `"; ma=2592000`}
+}
+
+func udpPort(addr net.Addr) int {
+	if udp, ok := addr.(*net.UDPAddr); ok {
+		return udp.Port
+	}
+	return 0
+}
