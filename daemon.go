@@ -49,7 +49,9 @@ type daemon struct {
 
 	socket                 net.Listener
 	plain, secure, scraped net.Listener // scraped: the metrics port, nil without
+	quic                   *net.UDPConn // nil without --http3
 	web                    [2]*ingress.Server
+	http3                  *ingress.HTTP3 // nil without --http3
 	control                *control.Server
 }
 
@@ -84,6 +86,11 @@ func (d *daemon) listen() (err error) {
 	if d.secure, err = ingress.ListenTCP(d.options.HTTPSPort, "--https-port"); err != nil {
 		return err
 	}
+	if d.options.HTTP3 {
+		if d.quic, err = ingress.ListenUDP(port(d.secure)); err != nil {
+			return err
+		}
+	}
 	if d.options.MetricsPort != 0 {
 		d.scraped, err = ingress.ListenTCP(d.options.MetricsPort, "--metrics-port")
 	}
@@ -95,6 +102,9 @@ func (d *daemon) closeListeners() {
 		if l != nil {
 			l.Close()
 		}
+	}
+	if d.quic != nil {
+		d.quic.Close()
 	}
 }
 
@@ -175,16 +185,12 @@ func (d *daemon) withAssets(records []*spec.Record) []service.Restore {
 
 // run serves until ctx ends, then shuts down.
 func (d *daemon) run(ctx context.Context) error {
-	handle := func(x exchange.Exchange) { d.story.Serve(x) }
-	d.web = [2]*ingress.Server{
-		ingress.NewServer(ingress.Config{Handler: handle, Log: d.log}),
-		ingress.NewServer(ingress.Config{Handler: handle, Log: d.log, TLS: d.policy.TLSConfig()}),
-	}
+	d.makeServers()
 	d.control = control.NewServer(control.Config{Registry: d.registry, Load: load, Log: d.log})
 
 	scraping, stopScraping := context.WithCancel(context.Background())
 	defer stopScraping()
-	failed := make(chan error, 4)
+	failed := make(chan error, 5)
 	var servers sync.WaitGroup
 	start := func(serve func() error) {
 		servers.Go(func() {
@@ -195,6 +201,9 @@ func (d *daemon) run(ctx context.Context) error {
 	}
 	start(func() error { return d.web[0].Serve(d.plain) })
 	start(func() error { return d.web[1].Serve(d.secure) })
+	if d.http3 != nil {
+		start(func() error { return d.http3.Serve(d.quic) })
+	}
 	start(func() error { return d.control.Serve(d.socket) })
 	if d.scraped != nil {
 		start(func() error { return metrics.Serve(scraping, d.scraped, d.metrics) })
@@ -214,9 +223,21 @@ func (d *daemon) run(ctx context.Context) error {
 	return err
 }
 
+// makeServers makes what serves the ports. All that speaks TLS has one policy.
+func (d *daemon) makeServers() {
+	config := ingress.Config{Handler: func(x exchange.Exchange) { d.story.Serve(x) }, Log: d.log}
+	d.web[0] = ingress.NewServer(config)
+	config.TLS = d.policy.TLSConfig()
+	if d.quic != nil {
+		d.http3 = ingress.NewHTTP3(config)
+		config.HTTP3Port = port(d.secure)
+	}
+	d.web[1] = ingress.NewServer(config)
+}
+
 func (d *daemon) logStart() {
 	d.log.Info().
-		Int("http", port(d.plain)).Int("https", port(d.secure)).Int("metrics", port(d.scraped)).
+		Int("http", port(d.plain)).Int("https", port(d.secure)).Bool("http3", d.quic != nil).Int("metrics", port(d.scraped)).
 		Str("version", cli.Version).Str("socket", d.options.Socket).
 		Msg("Server started")
 }
@@ -236,12 +257,18 @@ func (d *daemon) shutdown() {
 	defer cancel()
 	d.registry.Tell(registry.Quiesce{})
 	var draining sync.WaitGroup
-	for _, server := range d.web {
+	drain := func(shutdown func(context.Context) error) {
 		draining.Go(func() {
-			if err := server.Shutdown(ctx); err != nil {
+			if err := shutdown(ctx); err != nil {
 				d.log.Warn().Err(err).Msg("Requests were cut off, because the time to shut down was up")
 			}
 		})
+	}
+	for _, server := range d.web {
+		drain(server.Shutdown)
+	}
+	if d.http3 != nil {
+		drain(d.http3.Shutdown)
 	}
 	draining.Wait()
 
