@@ -72,7 +72,9 @@ type Exchange interface {
 	// Request returns the request; the stages change its Header in place.
 	Request() *Request
 
-	// Context ends when the client has gone or the exchange is over.
+	// Context ends when the client has gone or the exchange is over. What
+	// context.AfterFunc was given, or a child context, hears of both; nobody
+	// may still wait for Done itself when the exchange is over.
 	Context() context.Context
 
 	// Inform sends an interim response (1xx other than 101). It is dropped
@@ -96,7 +98,8 @@ type Exchange interface {
 	Trail(trailer Header) error
 
 	// Upgrade answers with 101 and hands over the connection, or returns
-	// ErrNoUpgrade. Afterwards only Context may be used.
+	// ErrNoUpgrade. Afterwards only Context and Abort may be used, and the
+	// strings of the request must not be. The tunnel ends with the exchange.
 	Upgrade(header Header) (Tunnel, error)
 
 	// Abort breaks the response off so that the client can tell: the

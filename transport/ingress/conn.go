@@ -148,7 +148,7 @@ func (c *conn) exchange() bool {
 	}
 	x.serve()
 	fate := x.finish()
-	if fate == kept && len(x.reader.Buffered()) > 0 {
+	if fate == kept && x.pipelined() {
 		return true
 	}
 	c.dismiss()

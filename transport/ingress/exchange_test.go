@@ -1,6 +1,7 @@
 package ingress
 
 import (
+	"crypto/tls"
 	"io"
 	"strconv"
 	"strings"
@@ -315,6 +316,29 @@ func TestAbortUnblocksAWriter(t *testing.T) {
 	c := s.dial(t)
 	c.send(get)
 	receive(t, aborts)()
+	receive(t, ended)
+}
+
+func TestAbortUnblocksAWriterUnderTLS(t *testing.T) {
+	ended, aborts := make(chan error, 1), make(chan func(), 1)
+	s, _ := secure(t, func(e exchange.Exchange) {
+		aborts <- e.Abort
+		e.Respond(200, nil, -1)
+		var err error
+		for piece := make([]byte, 1<<16); err == nil; {
+			_, err = e.Write(piece) // nobody reads
+		}
+		ended <- err
+	})
+	conn, err := tls.Dial("tcp", s.addr, &tls.Config{InsecureSkipVerify: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	io.WriteString(conn, get)
+	abort := receive(t, aborts)
+	time.Sleep(short) // it writes until it is blocked
+	abort()
 	receive(t, ended)
 }
 

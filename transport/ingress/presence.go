@@ -17,7 +17,7 @@ type presence struct {
 	number  uint64 // of the exchange
 	gone    bool
 	asked   bool          // somebody wants to know
-	certain bool          // the client has sent its next request: it is believed to be there
+	certain bool          // the client is believed to be there: it is not looked for
 	done    chan struct{} // nil: nobody has asked
 	watches []*watch
 	used    int // of watches, by this exchange
@@ -98,6 +98,14 @@ func (p *presence) runAll() {
 		}
 	}
 	p.used = 0
+}
+
+// believe has the client not looked for any more: it may close its sending side
+// and be there all the same.
+func (p *presence) believe() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.certain, p.asked = true, false
 }
 
 // watched returns the number of an exchange of c that somebody watches, or 0.

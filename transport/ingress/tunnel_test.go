@@ -56,6 +56,31 @@ func TestUpgradeHandsOverTheConnection(t *testing.T) {
 	}
 }
 
+func TestATunnelOutlivesOneOfItsSides(t *testing.T) {
+	s := serve(t, func(e exchange.Exchange) {
+		done := e.Context().Done()
+		tunnel, err := e.Upgrade(nil)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		asked, _ := io.ReadAll(tunnel)
+		select {
+		case <-done:
+			t.Error("the context ended")
+		case <-time.After(4 * lookoutInterval):
+		}
+		tunnel.Write(asked)
+	})
+	c := s.dial(t)
+	c.send(websocket + "question")
+	c.head()
+	c.Conn.(interface{ CloseWrite() error }).CloseWrite()
+	if rest, err := c.rest(); rest != "question" || err != nil {
+		t.Errorf("got %q, %v", rest, err)
+	}
+}
+
 func TestUpgradeNamesItsProtocol(t *testing.T) {
 	s := serve(t, echo(t, nil))
 	c := s.dial(t)

@@ -119,6 +119,16 @@ func (x *wireExchange) finish() fate {
 	return lingering
 }
 
+// pipelined reports whether some of the next request has come. An empty line
+// behind a body is none of it: there are clients that send one (RFC 9112,
+// section 2.2).
+func (x *wireExchange) pipelined() bool {
+	if string(x.reader.Buffered()) == "\r\n" {
+		x.reader.Discard(2)
+	}
+	return len(x.reader.Buffered()) > 0
+}
+
 // whole reports whether all of the response was written.
 func (x *wireExchange) whole() bool {
 	return x.status != 0 && (x.head.Length < 0 || x.bodyless() || x.sent == x.head.Length)
@@ -269,6 +279,7 @@ func (x *wireExchange) Upgrade(header exchange.Header) (exchange.Tunnel, error) 
 		return nil, fmt.Errorf("unable to answer the client with 101: %w", err)
 	}
 	x.status = http.StatusSwitchingProtocols
+	x.presence.believe()
 	x.tunnel = newTunnel(x)
 	return x.tunnel, nil
 }

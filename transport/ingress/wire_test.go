@@ -84,6 +84,20 @@ func TestPipelinedBodiesAreTold(t *testing.T) {
 	}
 }
 
+func TestAnEmptyLineBehindABodyIsNoRequest(t *testing.T) {
+	s := start(t, Config{HeadTimeout: short, Handler: func(e exchange.Exchange) {
+		io.Copy(io.Discard, e.Request().Body)
+		ok(e)
+	}})
+	c := s.dial(t)
+	for range 2 {
+		c.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc\r\n")
+		head, _ := c.answer()
+		contains(t, head, "200 OK")
+		time.Sleep(2 * short) // else it would be a head that takes too long
+	}
+}
+
 func TestWhoSendsItsNextRequestIsStillThere(t *testing.T) {
 	s := serve(t, echoPath)
 	c := s.dial(t)
