@@ -3,6 +3,7 @@ package proxy
 import (
 	"io"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"kamal-proxy/transport/exchange"
@@ -20,7 +21,7 @@ type lane struct {
 
 	mu      sync.Mutex // guards what follows, and writing
 	frames  frames
-	leaving bool
+	leaving atomic.Bool
 	shut    bool
 }
 
@@ -55,7 +56,7 @@ func (l *lane) pass(p []byte) error {
 	if l.shut || len(p) == 0 {
 		return nil
 	}
-	if l.leaving {
+	if l.leaving.Load() {
 		p = p[:l.frames.next(p)]
 	} else if l.goingAway != nil {
 		l.frames.follow(p)
@@ -63,7 +64,7 @@ func (l *lane) pass(p []byte) error {
 	if _, err := l.to.Write(p); err != nil {
 		return err
 	}
-	if l.leaving && l.frames.between() {
+	if l.leaving.Load() && l.frames.between() {
 		return l.sayGoodbye()
 	}
 	return nil
@@ -76,6 +77,9 @@ func (l *lane) end() error {
 	if l.shut {
 		return nil
 	}
+	if l.leaving.Load() && l.goingAway != nil && l.frames.between() {
+		return l.sayGoodbye()
+	}
 	l.shut = true
 	return l.to.CloseWrite()
 }
@@ -84,7 +88,7 @@ func (l *lane) end() error {
 func (l *lane) leave() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.leaving = true
+	l.leaving.Store(true)
 	if l.shut || !l.frames.between() {
 		return nil
 	}

@@ -103,6 +103,8 @@ func (t *tunnel) cut() {
 	deadline := time.Now().Add(linger)
 	t.client.SetDeadline(deadline)
 	t.target.SetDeadline(deadline)
+	t.up.leaving.Store(true)
+	t.down.leaving.Store(true)
 	go t.leave(&t.up) // a lane that writes is waited for
 	t.leave(&t.down)
 }
