@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"os/signal"
 	"path/filepath"
 	"sync"
@@ -114,6 +115,9 @@ func (d *daemon) startActors() (err error) {
 		return err
 	}
 	d.metrics.Counter("kamal_proxy_actor_panics_total", "Panics that were caught in actors.", d.system.Crashes)
+	if err := os.MkdirAll(d.options.Data, 0o700); err != nil {
+		d.log.Error().Err(err).Msg("The data folder cannot be made, so no deploy will be accepted until it can")
+	}
 	if err := buffer.Clean(""); err != nil {
 		d.log.Warn().Err(err).Msg("Files of bodies that an earlier process kept may be left")
 	}
