@@ -88,7 +88,10 @@ func shortTempDir(t *testing.T) string {
 }
 
 func (d *daemon) environment() []string {
-	return append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + d.home, "XDG_RUNTIME_DIR=" + d.home}, d.env...)
+	return append([]string{
+		"PATH=" + os.Getenv("PATH"), "HOME=" + d.home, "XDG_RUNTIME_DIR=" + d.home,
+		"GORACE=atexit_sleep_ms=0", // or each command takes a second more
+	}, d.env...)
 }
 
 // start starts the daemon, again after stop or kill, with the same state.
