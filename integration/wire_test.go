@@ -209,10 +209,11 @@ func TestPathPrefixesAreStripped(t *testing.T) {
 	}
 	root, api := startApp(t, "root"), startApp(t, "api", echo)
 	d.must("deploy", "root", "--host", "x.example", "--target", root.target())
-	d.must("deploy", "api", "--host", "x.example", "--path-prefix", "/api", "--target", api.target())
+	d.must("deploy", "api", "--host", "x.example", "--path-prefix", "/api", "--path-prefix", "/café", "--target", api.target())
 	for path, want := range map[string]string{
 		"/":                   "root",
 		"/apiary":             "root",
+		"/caf%C3%A9/v1/x":     "/v1/x",
 		"/api":                "api",
 		"/api/v1/a%2Fb?q=1;2": "/v1/a%2Fb?q=1;2",
 	} {

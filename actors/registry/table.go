@@ -118,12 +118,12 @@ func (t *table) take(e *entry, o *spec.Options) {
 	}
 }
 
-// routes yields each host with each path prefix.
+// routes yields each host with each path prefix, as requests have it.
 func routes(o *spec.Options) func(yield func(host, prefix string) bool) {
 	return func(yield func(string, string) bool) {
 		for _, host := range o.Hosts {
 			for _, prefix := range o.PathPrefixes {
-				if !yield(host, prefix) {
+				if !yield(host, spec.WirePath(prefix)) {
 					return
 				}
 			}

@@ -185,5 +185,5 @@ func (s *service) asksHealth(f *Facts) bool {
 	if s.policy.Options.StripPrefix && f.Prefix != "/" {
 		path = stripPrefix(path, f.Prefix)
 	}
-	return path == pathOnly(s.policy.TargetOptions.HealthCheck.Path)
+	return path == pathOnly(spec.WirePath(s.policy.TargetOptions.HealthCheck.Path))
 }

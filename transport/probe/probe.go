@@ -5,7 +5,6 @@ package probe
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -14,7 +13,6 @@ import (
 	"strings"
 	"syscall"
 	"time"
-	"unicode/utf8"
 
 	"kamal-proxy/actors/healthcheck"
 	"kamal-proxy/actors/spec"
@@ -40,7 +38,7 @@ type probe struct {
 // to the same target over http. It asks nobody but the target: no proxy of the
 // environment is used.
 func New(target string, check spec.HealthCheck) healthcheck.Check {
-	p := probe{authority: target, path: encode(check.Path)}
+	p := probe{authority: target, path: spec.WirePath(check.Path)}
 	address, err := spec.ParseTarget(target)
 	if err != nil {
 		return func(context.Context) healthcheck.Result {
@@ -113,27 +111,6 @@ func (p probe) follow(status int, location string) (path string, ok bool) {
 	}
 	return to.RequestURI(), true
 }
-
-// encode makes a path fit for a request line. It is kept as it was given, since
-// upstream reads it too, and may have blanks and letters beyond ASCII.
-func encode(path string) string {
-	if strings.IndexFunc(path, func(r rune) bool { return r >= utf8.RuneSelf || !inTarget(byte(r)) }) < 0 {
-		return path
-	}
-	var b strings.Builder
-	for i := 0; i < len(path); i++ {
-		if c := path[i]; inTarget(c) {
-			b.WriteByte(c)
-		} else {
-			fmt.Fprintf(&b, "%%%02X", c)
-		}
-	}
-	return b.String()
-}
-
-// inTarget reports whether c may stand in a request's target. A fragment has no
-// place there.
-func inTarget(c byte) bool { return c > ' ' && c < 0x7f && c != '#' }
 
 func answer(status int, location string) healthcheck.Result {
 	return healthcheck.Result{
