@@ -129,6 +129,16 @@ func TestHealthPathAnswersWhileStopped(t *testing.T) {
 	}
 }
 
+func TestHealthPathIsComparedAsRequestsHaveIt(t *testing.T) {
+	d := startDaemon(t)
+	a := startApp(t, "a")
+	d.must("deploy", "web", "--target", a.target(), "--health-check-path", "/é a#b")
+	d.must("stop", "web")
+	if head, _ := ask(t, d, "GET /%C3%A9%20a%23b", "x.example"); status(head) != "200" {
+		t.Errorf("%s, want 200", status(head))
+	}
+}
+
 func TestStopAndItsMessage(t *testing.T) {
 	d := startDaemon(t)
 	a, b := startApp(t, "a"), startApp(t, "b")
