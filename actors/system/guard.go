@@ -28,6 +28,7 @@ const crashesInARow = 3
 type guard[M any] struct {
 	cell     *cell
 	receiver Receiver[M]
+	asked    Ticket // of the message in hand
 	stopped  bool
 	row      int
 	last     time.Time
@@ -42,13 +43,17 @@ func (g *guard[M]) Receive(c *actor.Context) {
 	}
 	// The ticket is taken first: once a pooled question is answered, it may
 	// already be another one.
-	asked := ticketOf(m)
-	defer func() {
-		if cause := recover(); cause != nil {
-			g.crashed(asked, cause, debug.Stack())
-		}
-	}()
+	g.asked = ticketOf(m)
+	defer g.rescue()
 	g.receiver.Receive(m)
+}
+
+// rescue is deferred around a message. It keeps the frame above it small: see
+// Ref.Tell.
+func (g *guard[M]) rescue() {
+	if cause := recover(); cause != nil {
+		g.crashed(g.asked, cause, debug.Stack())
+	}
 }
 
 // live takes what the library says about the actor's life.

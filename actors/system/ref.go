@@ -27,28 +27,34 @@ var nobodyStopped = func() chan struct{} { c := make(chan struct{}); close(c); r
 // time left before it does, is dropped, and a question in it fails with
 // ErrStopped.
 func (r Ref[M]) Tell(m M) {
-	if r.cell == nil {
-		return
+	if r.cell != nil {
+		r.tell(m)
 	}
+}
+
+// tell sends m. Actors tell each other on a stack that has just begun, of 2 KiB,
+// and growing it would cost more than the message: frames are few and small
+// here, and what the library does for other machines is passed by.
+func (c *cell) tell(m any) {
 	asked := ticketOf(m) // first: once it is sent, m may be answered and used again
-	if !r.ended.Load() {
-		r.system.engine.Send(r.pid, m)
+	if !c.ended.Load() {
+		c.system.engine.SendLocal(c.pid, m, nil)
 	}
-	if r.stopping.Load() && asked.Asked != nil {
-		r.failWhenStopped(asked)
+	if c.stopping.Load() && asked.Asked != nil {
+		c.failWhenStopped(asked)
 	}
 }
 
 // failWhenStopped fails a question that came while the actor was ending, unless
 // it is still answered: the library drops what it finds no time for. A question
 // that was in the inbox before the stop needs none of this.
-func (r Ref[M]) failWhenStopped(asked Ticket) {
-	if r.ended.Load() {
+func (c *cell) failWhenStopped(asked Ticket) {
+	if c.ended.Load() {
 		asked.fail(ErrStopped)
 		return
 	}
 	go func() {
-		<-r.stopped
+		<-c.stopped
 		asked.fail(ErrStopped)
 	}()
 }

@@ -14,10 +14,9 @@ import (
 func (v *visit) ask() bool {
 	route := service.NewRoute()
 	v.state(&route.Facts)
-	v.cutoff = &cutoff{cancel: v.cancel}
 	route.Cut = v.cutoff.cut
 	v.proxy.config.Ask(route)
-	verdict, err := v.proxy.await(route, v.ctx, v.proxy.config.Leave)
+	verdict, err := v.proxy.await(route, v.x.Context(), v.proxy.config.Leave)
 	if err != nil {
 		v.fail(err)
 		return false

@@ -1,8 +1,6 @@
 package proxy
 
 import (
-	"context"
-
 	"kamal-proxy/transport/buffer"
 	"kamal-proxy/transport/upstream"
 )
@@ -16,7 +14,7 @@ func (v *visit) collect() bool {
 		return true
 	}
 	v.cutoff.reading(v.request.Body)
-	err := context.Cause(v.ctx)
+	err := v.cutoff.Err()
 	if err == nil {
 		v.collected, err = buffer.Request(v.request, v.limits(o.MaxRequestBodySize))
 		v.cutoff.reading(nil)

@@ -99,7 +99,7 @@ func (v *visit) fail(err error) {
 // reason returns why the request was ended, if it was, which says more than how
 // it then failed.
 func (v *visit) reason(err error) error {
-	cause, left := context.Cause(v.ctx), context.Cause(v.x.Context())
+	cause, left := v.cutoff.Err(), context.Cause(v.x.Context())
 	switch {
 	case left != nil && (cause == nil || errors.Is(cause, left)):
 		return errClientGone

@@ -18,7 +18,8 @@ func (v *visit) identify() {
 	h := &v.request.Header
 	id := h.Get(fieldRequestID)
 	if id == "" {
-		id = newRequestID()
+		var text [36]byte
+		id = v.kept(appendRequestID(text[:0]))
 		h.Set(fieldRequestID, id)
 	}
 	v.entry.RequestID = id
@@ -26,7 +27,7 @@ func (v *visit) identify() {
 	if h.Get(fieldRequestStart) == "" {
 		var text [24]byte
 		start := strconv.AppendInt(append(text[:0], "t="...), v.entry.Started.UnixMilli(), 10)
-		h.Set(fieldRequestStart, string(start))
+		h.Set(fieldRequestStart, v.kept(start))
 	}
 }
 
@@ -50,8 +51,8 @@ func (e *entropy) take(into []byte) {
 	e.used += len(into)
 }
 
-// newRequestID returns a random UUID (RFC 9562, version 4).
-func newRequestID() string {
+// appendRequestID appends a random UUID (RFC 9562, version 4).
+func appendRequestID(text []byte) []byte {
 	var id [16]byte
 	e := entropies.Get().(*entropy)
 	e.take(id[:])
@@ -59,12 +60,9 @@ func newRequestID() string {
 	id[6] = id[6]&0x0f | 0x40
 	id[8] = id[8]&0x3f | 0x80
 
-	var text [36]byte
-	hex.Encode(text[0:8], id[0:4])
-	hex.Encode(text[9:13], id[4:6])
-	hex.Encode(text[14:18], id[6:8])
-	hex.Encode(text[19:23], id[8:10])
-	hex.Encode(text[24:36], id[10:16])
-	text[8], text[13], text[18], text[23] = '-', '-', '-', '-'
-	return string(text[:])
+	text = append(hex.AppendEncode(text, id[0:4]), '-')
+	text = append(hex.AppendEncode(text, id[4:6]), '-')
+	text = append(hex.AppendEncode(text, id[6:8]), '-')
+	text = append(hex.AppendEncode(text, id[8:10]), '-')
+	return hex.AppendEncode(text, id[10:16])
 }

@@ -23,7 +23,7 @@ func (v *visit) note() {
 	e.Method = r.Method
 	e.ReqContentLength = r.ContentLength
 	e.ReqContentType = r.Header.Get("Content-Type")
-	e.ClientAddr, e.ClientPort = addressAndPort(r.Client)
+	e.ClientAddr, e.ClientPort = v.addressAndPort(r.Client)
 	e.RemoteAddr = joined(r.Header, fieldForwardedFor, ", ")
 	if e.RemoteAddr == "" {
 		e.RemoteAddr = e.ClientAddr
@@ -58,16 +58,18 @@ func (v *visit) noteField(side, name, value string) {
 	v.entry.Headers = append(v.entry.Headers, exchange.Field{Name: v.proxy.keys.of(side, name), Value: value})
 }
 
-// copied returns a copy of s that holds until the visit's end, in memory that
+// kept returns text as a string that holds until the visit's end, in memory that
 // the next visit uses again.
-func (v *visit) copied(s string) string {
-	if s == "" {
+func (v *visit) kept(text []byte) string {
+	if len(text) == 0 {
 		return ""
 	}
 	start := len(v.notes)
-	v.notes = append(v.notes, s...)
-	return unsafe.String(&v.notes[start], len(s))
+	v.notes = append(v.notes, text...)
+	return unsafe.String(&v.notes[start], len(text))
 }
+
+func (v *visit) copied(s string) string { return v.kept(unsafe.Slice(unsafe.StringData(s), len(s))) }
 
 // logKeys remembers the log's names of header fields. There are as many as
 // deploys have named.
@@ -125,12 +127,13 @@ func decoded(path string) string {
 	return path
 }
 
-// addressAndPort returns the two in text, at the price of one string.
-func addressAndPort(client netip.AddrPort) (address, port string) {
+// addressAndPort returns the two in text.
+func (v *visit) addressAndPort(client netip.AddrPort) (address, port string) {
 	if !client.IsValid() {
 		return "", ""
 	}
-	text := netip.AddrPortFrom(client.Addr().Unmap(), client.Port()).String()
+	var room [64]byte
+	text := v.kept(netip.AddrPortFrom(client.Addr().Unmap(), client.Port()).AppendTo(room[:0]))
 	colon := strings.LastIndexByte(text, ':')
 	return strings.Trim(text[:colon], "[]"), text[colon+1:]
 }

@@ -85,9 +85,9 @@ func TestAddressesOfClients(t *testing.T) {
 	for client, want := range map[string]string{
 		"1.2.3.4:5": "1.2.3.4 5", "[::1]:5": "::1 5", "[::ffff:1.2.3.4]:5": "1.2.3.4 5", "[fe80::1%eth0]:5": "fe80::1%eth0 5",
 	} {
-		address, port := addressAndPort(netip.MustParseAddrPort(client))
+		address, port := new(visit).addressAndPort(netip.MustParseAddrPort(client))
 		expect(t, client, address+" "+port, want)
 	}
-	address, port := addressAndPort(netip.AddrPort{})
+	address, port := new(visit).addressAndPort(netip.AddrPort{})
 	expect(t, "no address", address+port, "")
 }

@@ -90,7 +90,7 @@ func TestRequestIDAndStart(t *testing.T) {
 func TestRequestIDsDiffer(t *testing.T) {
 	seen := map[string]bool{}
 	for range 10_000 {
-		seen[newRequestID()] = true
+		seen[string(appendRequestID(nil))] = true
 	}
 	expect(t, "different ids", len(seen), 10_000)
 }

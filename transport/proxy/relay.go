@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -63,8 +62,7 @@ func (v *visit) relayBody(response *exchange.Response) error {
 // expose lets a cut break the response off from now on, though a write may be
 // waiting for the client. Its error is that of a cut before.
 func (v *visit) expose() error {
-	v.cutoff.writing(v.x)
-	return context.Cause(v.ctx)
+	return v.cutoff.writing(v.x)
 }
 
 // bodyEnded is called once a response's body has come to its end, or has failed.

@@ -14,7 +14,7 @@ func (v *visit) send() bool {
 		v.fail(errNotSender)
 		return false
 	}
-	response, err := target.Send(v.ctx, v.request, v.inform)
+	response, err := target.Send(v.cutoff, v.request, v.inform)
 	if err != nil {
 		v.fail(err)
 		return false

@@ -14,6 +14,6 @@ func (v *visit) stream() error {
 	}
 	return buffer.Stream{
 		Body: v.response.Body, Client: v.x, Limits: v.limits(0), Backlog: backlog,
-		Ended: v.ended, Stop: v.cancel,
+		Ended: v.ended, Stop: v.cutoff.stop,
 	}.Relay()
 }

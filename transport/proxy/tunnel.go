@@ -40,7 +40,7 @@ func (v *visit) upgrade(response *exchange.Response) {
 	v.tunnel = true
 	t := newTunnel(client, response.Tunnel, webSocket, v.proxy.config.Logger)
 	v.proxy.upgraded(v.verdict.Lease)
-	t.run(v.ctx)
+	t.run(v.cutoff)
 }
 
 // tunnel is an upgraded connection: two lanes between its two ends.

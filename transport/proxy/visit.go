@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 	"runtime/debug"
@@ -20,12 +19,8 @@ type visit struct {
 	x       exchange.Exchange
 	request *exchange.Request
 
-	// ctx ends when the client has gone, or with a cause when the service cuts
-	// the request off.
-	ctx    context.Context
-	cancel context.CancelCauseFunc
-
-	cutoff *cutoff // the service's; nil before the question
+	// cutoff is the request's context; the service may cut it.
+	cutoff *cutoff
 
 	verdict service.Verdict
 	policy  *service.Policy // never nil
@@ -42,7 +37,7 @@ type visit struct {
 	trailer exchange.Header // of it
 
 	entry accesslog.Entry
-	notes []byte // what entry says of the response
+	notes []byte // the room of kept
 
 	// The methods, bound once.
 	inform func(int, exchange.Header) error
@@ -61,7 +56,7 @@ var noPolicy service.Policy
 func (p *Proxy) receive(x exchange.Exchange) *visit {
 	v := visits.Get().(*visit)
 	v.proxy, v.x, v.request, v.policy = p, x, x.Request(), &noPolicy
-	v.ctx, v.cancel = context.WithCancelCause(x.Context())
+	v.cutoff = &cutoff{client: x.Context()}
 	v.note()
 	return v
 }
@@ -89,7 +84,7 @@ func (v *visit) part() {
 func (v *visit) end() {
 	v.part()
 	v.held.Close()
-	v.cancel(nil)
+	v.cutoff.close()
 	v.report()
 
 	headers := v.entry.Headers

@@ -22,7 +22,8 @@ type call struct {
 	out      outgoing
 	answered bool // something of a response was read
 	closed   atomic.Bool
-	unwatch  func() bool   // nil: ctx cannot end
+	watched  bool
+	unwatch  func() bool   // where ctx is not Watchable
 	pumped   chan struct{} // closed when the pump has ended; nil: there is none
 
 	mu      sync.Mutex
@@ -39,23 +40,31 @@ type call struct {
 
 // watch makes the end of ctx cut the call off.
 func (x *call) watch() {
-	if x.ctx.Done() == nil {
-		return
-	}
-	stop := func() { x.stop(context.Cause(x.ctx)) }
-	if a, ok := x.ctx.(interface{ AfterFunc(func()) func() bool }); ok {
-		x.unwatch = a.AfterFunc(stop)
-	} else {
-		x.unwatch = context.AfterFunc(x.ctx, stop)
+	if w, ok := x.ctx.(Watchable); ok {
+		x.watched = true
+		w.Watch(x)
+	} else if x.ctx.Done() != nil {
+		x.watched = true
+		x.unwatch = context.AfterFunc(x.ctx, func() { x.stop(context.Cause(x.ctx)) })
 	}
 }
 
 // unwatched ends watching; false says that the call was, or is being, cut off.
 func (x *call) unwatched() bool {
-	unwatch := x.unwatch
-	x.unwatch = nil
-	return unwatch == nil || unwatch()
+	watched := x.watched
+	x.watched = false
+	switch {
+	case !watched:
+		return true
+	case x.unwatch != nil:
+		return x.unwatch()
+	default:
+		return x.ctx.(Watchable).Unwatch()
+	}
 }
+
+// Interrupt implements Interrupter.
+func (x *call) Interrupt(cause error) { x.stop(cause) }
 
 var longAgo = time.Unix(1, 0)
 

@@ -191,7 +191,7 @@ func (x *call) Read(p []byte) (int, error) {
 	switch {
 	case x.closed.Load():
 		return 0, ErrClosed
-	case x.unwatch != nil && x.ctx.Err() != nil:
+	case x.watched && x.ctx.Err() != nil:
 		return 0, context.Cause(x.ctx)
 	}
 	n, err := x.conn.reader.Body().Read(p)
