@@ -77,11 +77,14 @@ func (all *sessions) remove(s *session) {
 	delete(all.open, s)
 }
 
-func (all *sessions) full() bool {
+func (all *sessions) count() int {
 	all.mu.Lock()
 	defer all.mu.Unlock()
-	return all.most > 0 && len(all.open) >= all.most
+	return len(all.open)
 }
+
+// full reports whether there may be no other connection.
+func (all *sessions) full() bool { return all.most > 0 && all.count() >= all.most }
 
 // drain has each connection closed soon after its last request.
 func (all *sessions) drain() {
@@ -102,12 +105,11 @@ func (s *session) hurry() {
 	}
 }
 
-// enter counts a request in. It returns false for one too many: a client can
-// begin and cancel requests faster than they end.
+// enter counts a request in. It returns false if it is too late for one.
 func (s *session) enter() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed || s.active >= 2*http3Streams {
+	if s.closed {
 		return false
 	}
 	s.active++
