@@ -100,15 +100,16 @@ func (c *conn) end() {
 
 func (c *conn) panicked(cause any) {
 	line := c.server.log.Error().Str("panic", fmt.Sprint(cause)).Bytes("stack", debug.Stack())
-	if x := c.x; x != nil {
+	x := c.x
+	if x != nil && x.tunnel == nil {
+		line = line.Str("method", x.request.Method).Str("path", x.request.Path)
+	}
+	line.Msg("Request panicked")
+	if x != nil {
 		x.breakOff()
 		x.presence.leaveOn(c)
 		x.presence.end()
-		if x.tunnel == nil {
-			line = line.Str("method", x.request.Method).Str("path", x.request.Path)
-		}
 	}
-	line.Msg("Request panicked")
 }
 
 // next waits for the first byte of a request, and makes ready for it.

@@ -73,8 +73,9 @@ func TestATunnelOutlivesOneOfItsSides(t *testing.T) {
 		tunnel.Write(asked)
 	})
 	c := s.dial(t)
-	c.send(websocket + "question")
+	c.send(websocket)
 	c.head()
+	c.send("question")
 	c.Conn.(interface{ CloseWrite() error }).CloseWrite()
 	if rest, err := c.rest(); rest != "question" || err != nil {
 		t.Errorf("got %q, %v", rest, err)

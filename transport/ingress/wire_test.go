@@ -190,7 +190,18 @@ func TestContinue(t *testing.T) {
 		if got := c.head(); got != "HTTP/1.1 100 Continue\r\n\r\n" {
 			t.Fatalf("got %q", got)
 		}
-		c.send("xy")
+		c.send("x")
+		time.Sleep(short) // it waits once more
+		c.send("y")
+		contains(t, c.head(), "HTTP/1.1 200 OK\r\n")
+	})
+	t.Run("once, by itself", func(t *testing.T) {
+		c := serve(t, readAll).dial(t)
+		c.send(head)
+		c.head()
+		c.send("x")
+		time.Sleep(short) // it waits once more
+		c.send("y")
 		contains(t, c.head(), "HTTP/1.1 200 OK\r\n")
 	})
 	t.Run("not where the body is there", func(t *testing.T) {
