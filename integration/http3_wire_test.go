@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"regexp"
 	"strconv"
 	"strings"
@@ -196,13 +197,28 @@ func TestHTTP3ClientThatLeavesCancelsTheTargetsRequest(t *testing.T) {
 }
 
 func TestHTTP3PortInUse(t *testing.T) {
-	taken, err := net.ListenUDP("udp", &net.UDPAddr{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer taken.Close()
-	port := strconv.Itoa(taken.LocalAddr().(*net.UDPAddr).Port)
+	port := strconv.Itoa(portTakenForUDP(t))
 	d := &daemon{t: t, home: shortTempDir(t)}
 	d.refused("UDP port "+port, "run", "--http3", "--http-port", "0", "--https-port", port)
 	d.refused("--https-port", "run", "--http3", "--http-port", "0", "--https-port", port)
+}
+
+// portTakenForUDP is a port that is in use for UDP alone. It is none of those
+// that the kernel gives to whoever asks for any.
+func portTakenForUDP(t *testing.T) int {
+	t.Helper()
+	for port := 20000 + os.Getpid()%10000; port < 32000; port++ {
+		taken, err := net.ListenUDP("udp", &net.UDPAddr{Port: port})
+		if err != nil {
+			continue
+		}
+		if free, err := net.Listen("tcp", fmt.Sprintf(":%d", port)); err == nil {
+			free.Close()
+			t.Cleanup(func() { taken.Close() })
+			return port
+		}
+		taken.Close()
+	}
+	t.Fatal("no port is free")
+	return 0
 }

@@ -135,12 +135,13 @@ func (h *HTTP3) begin() bool {
 
 // admit takes in connections until Shutdown begins.
 func (h *HTTP3) admit(transport *quic.Transport) error {
-	defer h.serving.Done()
 	listener, err := h.listen(transport)
 	if err != nil {
+		h.serving.Done()
 		return err
 	}
-	defer listener.Close()
+	defer listener.Close() // which waits for handshakes, as Shutdown need not
+	defer h.serving.Done()
 	return h.server.ServeListener(&door3{listener, h})
 }
 

@@ -1,10 +1,13 @@
 package ingress
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
 	"io"
+	"log"
+	"log/slog"
 	"net"
 	"net/http"
 	"strings"
@@ -283,6 +286,40 @@ func TestListenUDPErrorsSayWhatToDo(t *testing.T) {
 		t.Fatalf("got %v", err)
 	}
 	contains(t, err.Error(), "UDP port "+itoa(port), "in use", "--http3", "--https-port")
+}
+
+// buffersTold: quic-go tells of the socket's buffers once in a process.
+var buffersTold bool
+
+func TestHTTP3SmallBuffersAreADetail(t *testing.T) {
+	if buffersTold {
+		t.Skip("it has been told")
+	}
+	buffersTold = true
+	var told bytes.Buffer
+	usual, flags, output := slog.Default(), log.Flags(), log.Writer()
+	slog.SetDefault(slog.New(slog.NewTextHandler(&told, &slog.HandlerOptions{Level: slog.LevelDebug})))
+	defer func() {
+		slog.SetDefault(usual)
+		log.SetOutput(output)
+		log.SetFlags(flags)
+	}()
+	conn, err := ListenUDP(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	transport := &quic.Transport{Conn: struct{ net.PacketConn }{conn}} // whose buffers cannot be set
+	defer transport.Close()
+	listener, err := NewHTTP3(Config{TLS: TLSConfig(nil), Handler: ok}).listen(transport)
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener.Close()
+	contains(t, told.String(), "level=DEBUG", "buffer")
+	told.Reset()
+	log.Print("something else")
+	contains(t, told.String(), "level=INFO")
 }
 
 func TestRushAsksForProof(t *testing.T) {
