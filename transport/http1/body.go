@@ -46,6 +46,21 @@ func (b *Body) Here() bool {
 	return b.done || b.kind == lengthBody && b.left <= int64(b.reader.end-b.reader.pos)
 }
 
+// Rest returns how many bytes of the body, which must have a Content-Length,
+// come next on the connection, with nothing else before them; 0 otherwise.
+func (b *Body) Rest() int64 {
+	if b.kind != lengthBody || b.done || b.bad != nil || b.reader.pos != b.reader.end || b.reader.err != nil {
+		return 0
+	}
+	return b.left
+}
+
+// Took says that n bytes of Rest were read from the connection.
+func (b *Body) Took(n int64) {
+	b.left -= n
+	b.done = b.left == 0
+}
+
 // Trailer returns the trailer fields of a chunked body that is done. They may
 // have any name: a Writer drops those that must not be trailers.
 func (b *Body) Trailer() exchange.Header {

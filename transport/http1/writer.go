@@ -21,6 +21,7 @@ type Writer struct {
 
 	parts   [3][]byte
 	vectors net.Buffers
+	limited io.LimitedReader
 }
 
 // NewWriter returns a Writer to dst.
@@ -96,6 +97,24 @@ func (w *Writer) Write(p []byte) (int, error) {
 		w.left -= int64(len(p))
 	}
 	return w.put(p, "")
+}
+
+// Splice moves n bytes of a body with a Content-Length from src to the
+// connection, within the kernel, and returns how many it did. It moves nothing
+// where that cannot be done. An error may be that of either side.
+func (w *Writer) Splice(src *net.TCPConn, n int64) (int64, error) {
+	dst, ok := w.dst.(*net.TCPConn)
+	if !ok || w.kind != lengthBody || n > w.left {
+		return 0, nil
+	}
+	if err := w.Flush(); err != nil {
+		return 0, err
+	}
+	w.limited = io.LimitedReader{R: src, N: n}
+	m, err := dst.ReadFrom(&w.limited)
+	w.limited.R = nil
+	w.left -= m
+	return m, err
 }
 
 // End ends the body and sends what is held back. Trailers go out only with a

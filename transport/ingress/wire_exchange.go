@@ -2,6 +2,7 @@ package ingress
 
 import (
 	"fmt"
+	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -240,6 +241,18 @@ func (x *wireExchange) Write(p []byte) (int, error) {
 		x.sent += int64(n)
 	}
 	return n, err
+}
+
+var _ exchange.Sink = (*wireExchange)(nil)
+
+// Splice implements exchange.Sink.
+func (x *wireExchange) Splice(from *net.TCPConn, n int64) (int64, error) {
+	if x.status == 0 || x.bodyless() {
+		return 0, nil
+	}
+	m, err := x.writer.Splice(from, n)
+	x.sent += m
+	return m, err
 }
 
 func (x *wireExchange) Flush() error {

@@ -100,7 +100,12 @@ func (c *cutoff) end(cause error) {
 
 // follow has the client's end end it.
 func (c *cutoff) follow() {
-	if c.unfollow == nil {
+	if c.unfollow != nil {
+		return
+	}
+	if client, ok := c.client.(interface{ AfterFunc(func()) func() bool }); ok { // what context would use, at a price
+		c.unfollow = client.AfterFunc(c.left)
+	} else {
 		c.unfollow = context.AfterFunc(c.client, c.left)
 	}
 }

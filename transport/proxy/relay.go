@@ -108,6 +108,9 @@ func (v *visit) copy(body io.Reader, live bool) error {
 	defer buffers.Put(part)
 	ready, _ := body.(readier)
 	for held := live; ; {
+		if !live {
+			v.splice(body)
+		}
 		if held && (ready == nil || !ready.Ready()) {
 			if err := v.x.Flush(); err != nil {
 				return asClientGone(err)
@@ -129,6 +132,35 @@ func (v *visit) copy(body io.Reader, live bool) error {
 		}
 		if err != nil {
 			return err
+		}
+	}
+}
+
+// Bodies of which so many bytes are to come go through the kernel alone, in
+// slices.
+const (
+	spliceFrom  = 32 << 10
+	spliceSlice = 1 << 20
+)
+
+// splice moves a long body from connection to connection, as far as that is
+// possible. What went wrong, the next step will tell.
+func (v *visit) splice(body io.Reader) {
+	source, ok := body.(exchange.Source)
+	sink, ok2 := v.x.(exchange.Sink)
+	if !ok || !ok2 {
+		return
+	}
+	conn, left := source.Rest()
+	if left < spliceFrom {
+		return
+	}
+	for left > 0 {
+		n, err := sink.Splice(conn, min(left, spliceSlice))
+		source.Took(n)
+		left -= n
+		if n == 0 || err != nil {
+			return
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"time"
 
 	"kamal-proxy/transport/exchange"
@@ -165,6 +166,22 @@ func (x *call) again() error {
 func (x *call) Ready() bool {
 	return x.closed.Load() || x.conn.reader.Body().Ready()
 }
+
+var _ exchange.Source = (*call)(nil)
+
+// Rest implements exchange.Source, as does Took.
+func (x *call) Rest() (*net.TCPConn, int64) {
+	if x.closed.Load() {
+		return nil, 0
+	}
+	conn, ok := x.conn.Conn.(*net.TCPConn)
+	if !ok {
+		return nil, 0
+	}
+	return conn, x.conn.reader.Body().Rest()
+}
+
+func (x *call) Took(n int64) { x.conn.reader.Body().Took(n) }
 
 // explain makes an error of Send from that of a read.
 func (x *call) explain(err error) error {
