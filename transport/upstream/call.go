@@ -79,7 +79,10 @@ func (x *call) stop(reason error) {
 	if x.conn != nil {
 		x.conn.setDeadline(longAgo)
 	}
-	if body, ok := x.request.Body.(io.Closer); ok && x.reading {
+	if !x.reading { // then the request may be another one's by now
+		return
+	}
+	if body, ok := x.request.Body.(io.Closer); ok {
 		body.Close()
 	}
 }
