@@ -92,7 +92,15 @@ var moreColumns = []column[control.Row]{
 	{"Check", func(r control.Row) cell { return text(check(r.Record.TargetOptions.HealthCheck)) }},
 	{"Timeout", func(r control.Row) cell { return text(r.Record.TargetOptions.ResponseTimeout.String()) }},
 	{"Buffers", func(r control.Row) cell { return text(buffers(r.Record.TargetOptions)) }},
-	{"Message", func(r control.Row) cell { return text(orNone(r.Record.PauseController.StopMessage)) }},
+	{"Message", func(r control.Row) cell { return text(orNone(stopMessage(r.Record))) }},
+}
+
+// stopMessage is the message in force: the state file keeps the last one.
+func stopMessage(r *spec.Record) string {
+	if r.PauseController.State != spec.Stopped {
+		return ""
+	}
+	return r.PauseController.StopMessage
 }
 
 func joined(list []string) string { return strings.Join(list, ",") }
@@ -130,7 +138,7 @@ func certificate(o spec.Options) string {
 		return "own"
 	case o.TLSOnDemandURL != "":
 		return "on demand"
-	case o.ACMEDirectory != "":
+	case strings.Contains(o.ACMEDirectory, "staging"):
 		return "trial"
 	default:
 		return "automatic"

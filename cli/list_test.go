@@ -133,3 +133,10 @@ func TestListOfNothing(t *testing.T) {
 		t.Errorf("got %q", o.stdout)
 	}
 }
+
+func TestStopMessageOfAServiceThatIsResumedIsNotListed(t *testing.T) {
+	r := &spec.Record{PauseController: spec.Gate{State: spec.Running, StopMessage: "Back soon"}}
+	if got := stopMessage(r); got != "" {
+		t.Errorf("a running service is listed with %q", got)
+	}
+}
