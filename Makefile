@@ -13,7 +13,7 @@ IMAGE     ?= kamal-proxy
 TAG       ?= $(or $(shell git describe --tags --abbrev=0 --match 'v[0-9]*' --exclude '*-*' 2>/dev/null),v1.0.0)
 PLATFORMS ?=
 
-.PHONY: build demo docker image-check peers test race lint bench integration fuzz clean
+.PHONY: build demo docker image-check peers test race lint bench pgo integration fuzz clean
 
 build:
 	$(BUILD) -o bin/kamal-proxy .
@@ -61,6 +61,11 @@ integration: build
 bench: build
 	$(GO) test -run '^$$' -bench 'BareLib|Question|Table' -benchtime 300000x ./actors/system ./actors/registry
 	integration/bench.sh
+
+# Writes default.pgo, by which go build then optimizes, from a profile of the
+# daemon under the bench's load.
+pgo:
+	integration/pgo.sh
 
 fuzz:
 	integration/fuzz.sh $(FUZZTIME)

@@ -60,6 +60,7 @@ type daemon struct {
 func serve(ctx context.Context, o cli.RunOptions, stdout io.Writer) error {
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
+	limitMemory()
 	d := &daemon{options: o, lines: accesslog.NewWriter(stdout), metrics: metrics.New()}
 	defer d.lines.Close()
 	d.log, d.access = accesslog.Setup(d.lines, o.Debug), accesslog.New(d.lines)

@@ -101,7 +101,7 @@ func (x *call) use(c *conn, deadline time.Time) error {
 	x.conn, x.sent, x.broken, x.repeating = c, false, false, false
 	c.before = c.written
 	if x.ended == nil {
-		c.setDeadline(deadline)
+		c.setAbout(deadline, min(x.target.options.ResponseTimeout/32, time.Second))
 	}
 	return x.ended
 }

@@ -19,7 +19,7 @@ type conn struct {
 	reader  *http1.Reader
 	header  exchange.Header // its room is used again
 	reused  bool            // it has carried a request before
-	armed   bool            // a deadline was set
+	until   time.Time       // the deadline in force; zero: there is none
 	written int64           // bytes in all
 	before  int64           // of these, before the current request
 	since   time.Time       // idle
@@ -87,11 +87,22 @@ func (c *conn) rest() {
 // setDeadline sets the deadline of all reading and writing; the zero time is
 // none.
 func (c *conn) setDeadline(t time.Time) {
-	if t.IsZero() && !c.armed {
+	if t.IsZero() && c.until.IsZero() {
 		return
 	}
-	c.armed = !t.IsZero()
+	c.until = t
 	c.Conn.SetDeadline(t)
+}
+
+// setAbout is setDeadline for one that may be later by the given slack: it is
+// left alone where it is about right, since moving it costs.
+func (c *conn) setAbout(t time.Time, slack time.Duration) {
+	if early := c.until.Sub(t); t.IsZero() || early < 0 || early > slack {
+		if !t.IsZero() {
+			t = t.Add(slack)
+		}
+		c.setDeadline(t)
+	}
 }
 
 // tryWrite writes what the kernel takes without waiting.

@@ -29,7 +29,7 @@ type Options struct {
 	// response, connecting included; 0: no limit. While a body is sent that
 	// is larger than the first write, the time starts anew with each part
 	// that goes out, and stands still while the client's next part is waited
-	// for.
+	// for. It may be 1/32 longer, a second at most: timers cost.
 	ResponseTimeout time.Duration
 	DialTimeout     time.Duration // without a ResponseTimeout; 30 s
 	IdleTimeout     time.Duration // of a connection without a request; 60 s
