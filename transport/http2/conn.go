@@ -53,6 +53,7 @@ type conn struct {
 	lastID   uint32 // of the client's streams
 	requests int
 	running  int       // Handlers
+	resting  bool      // no goroutine is to wait for a stream
 	lastEnd  time.Time // of one
 	left     recent    // streams that ended before the client had
 
@@ -148,6 +149,9 @@ func (c *conn) step() error {
 		}
 	}
 	err := c.receive(&c.f)
+	if c.settled && !c.head.open {
+		c.since = time.Time{} // what comes next in part has just begun
+	}
 	if broken, ok := err.(*streamError); ok {
 		return c.resetFor(broken)
 	}
@@ -240,14 +244,16 @@ func (c *conn) overdue() {
 	c.until = time.Time{}
 	c.rested = true
 	c.inlet.rest()
-	c.dismissWorkers()
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.resting = true
+	c.dismissWorkers()
 	if c.running == 0 && time.Since(c.lastEnd) >= c.config.IdleTimeout {
 		c.retireLocked()
 	}
 }
 
+// dismissWorkers ends the goroutines that wait for a stream.
 func (c *conn) dismissWorkers() {
 	for {
 		select {

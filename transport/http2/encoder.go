@@ -46,13 +46,16 @@ func (e *encoder) allow(size uint32) {
 	e.evict(most)
 }
 
-// begin begins a block (section 4.2).
+// begin begins a block (section 4.2). A table that was smaller in between is
+// begun anew: some decoders, x/net's among them, take a second change of its size
+// only while it is empty.
 func (e *encoder) begin(dst []byte) []byte {
 	if !e.resized {
 		return dst
 	}
 	if e.least < e.most {
-		dst = appendInt(dst, 0x20, 5, e.least)
+		e.evict(0)
+		dst = appendInt(dst, 0x20, 5, 0)
 	}
 	dst = appendInt(dst, 0x20, 5, e.most)
 	e.resized, e.least = false, e.most

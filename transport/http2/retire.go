@@ -48,3 +48,10 @@ func (c *conn) endIfDone() {
 		c.ending = true
 	}
 }
+
+// idleSince tells since when there is no stream.
+func (c *conn) idleSince() (since time.Time, idle bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.lastEnd, c.running == 0 && !c.retiring && !c.ending && !c.broken
+}

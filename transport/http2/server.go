@@ -93,6 +93,22 @@ func (s *Server) Count() int {
 	return len(s.conns)
 }
 
+// RetireIdle has the connection go that has been without a stream for longest,
+// and reports whether there was one.
+func (s *Server) RetireIdle() bool {
+	var longest *conn
+	var since time.Time
+	s.each(func(c *conn) {
+		if t, idle := c.idleSince(); idle && (longest == nil || t.Before(since)) {
+			longest, since = c, t
+		}
+	})
+	if longest != nil {
+		longest.retire()
+	}
+	return longest != nil
+}
+
 // Shutdown tells all clients to go (GOAWAY), and waits for requests to end.
 // Connections that are still there when ctx ends are cut off, and the error says
 // so.
@@ -107,7 +123,10 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	case <-ctx.Done():
 	}
 	s.each((*conn).cut)
-	<-none
+	select {
+	case <-none:
+	case <-time.After(lingerTime): // their Handlers are told, but may take their time
+	}
 	return fmt.Errorf("HTTP/2 connections that were still open have been cut off: %w", context.Cause(ctx))
 }
 

@@ -55,7 +55,9 @@ func (c *conn) begin(h *head, length int64) error {
 	s.window = c.initialWindow
 	c.streams[s.id] = s
 	c.running++
+	c.resting = false
 	c.requests++
+	c.earned += 2 // frames about its priority and window
 	if c.requests == c.config.MaxRequests {
 		c.retireLocked()
 	}
@@ -73,8 +75,17 @@ func (c *conn) begin(h *head, length int64) error {
 func (c *conn) serveStreams(s *stream) {
 	for s != nil {
 		s.serve()
+		if c.isResting() {
+			return
+		}
 		s = <-c.work
 	}
+}
+
+func (c *conn) isResting() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.resting
 }
 
 func (s *stream) fill(h *head, length int64) {
@@ -150,6 +161,7 @@ func (s *stream) end() {
 		}
 		if !s.upload.ended { // section 8.1: the rest of the body is not needed
 			c.left.add(s.id)
+			c.open()
 			c.out.pending = appendReset(c.out.pending, s.id, noError)
 		}
 	}

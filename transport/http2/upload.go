@@ -215,6 +215,7 @@ func (b *body) Close() error {
 	if !u.closed && !(u.ended && u.size == 0) {
 		u.closed = true
 		s.discardUpload()
+		s.conn.kick()
 		u.arrived.Broadcast()
 	}
 	return nil
