@@ -4,46 +4,66 @@ package accesslog
 
 import (
 	"io"
-	"sync"
+
+	"github.com/rs/zerolog"
 )
 
 // Logger writes the access log. It may be used by many goroutines at once.
 type Logger struct {
-	writer *Writer
-	owned  bool // the writer is to be closed
+	log   zerolog.Logger
+	owned *Writer // to be closed; nil: it is somebody else's
 }
 
 // New makes a Logger that writes to out in batches. If out is a Writer, its
 // lines keep their place among those of others, and closing it is up to its
 // owner.
 func New(out io.Writer) *Logger {
-	if writer, ok := out.(*Writer); ok {
-		return &Logger{writer: writer}
+	l := &Logger{}
+	writer, ok := out.(*Writer)
+	if !ok {
+		writer = NewWriter(out)
+		l.owned = writer
 	}
-	return &Logger{writer: NewWriter(out), owned: true}
+	l.log = zerolog.New(batched{writer})
+	return l
 }
 
 // Log writes the line of one request that is over.
 func (l *Logger) Log(e *Entry) {
-	line := lines.Get().(*line)
-	line.text = appendLine(line.text[:0], e)
-	batched{l.writer}.Write(line.text)
-	if cap(line.text) <= maxKeptLine {
-		lines.Put(line)
+	line := l.log.Log().
+		Time("time", e.Started.Add(e.Duration)).
+		Str("level", "INFO").
+		Str("msg", "Request").
+		Str("host", e.Host).
+		Int("port", e.Port).
+		Str("path", e.Path).
+		Str("request_id", e.RequestID).
+		Int("status", e.Status).
+		Str("service", e.Service).
+		Str("target", e.Target).
+		Int64("duration", int64(e.Duration)).
+		Str("method", e.Method).
+		Int64("req_content_length", e.ReqContentLength).
+		Str("req_content_type", e.ReqContentType).
+		Int64("resp_content_length", e.RespContentLength).
+		Str("resp_content_type", e.RespContentType).
+		Str("client_addr", e.ClientAddr).
+		Str("client_port", e.ClientPort).
+		Str("remote_addr", e.RemoteAddr).
+		Str("user_agent", e.UserAgent).
+		Str("proto", e.Proto).
+		Str("scheme", e.Scheme).
+		Str("query", e.Query)
+	for i := range e.Headers {
+		line.Str(e.Headers[i].Name, e.Headers[i].Value)
 	}
+	line.Send()
 }
-
-// line is room for one line.
-type line struct{ text []byte }
-
-const maxKeptLine = 16 << 10
-
-var lines = sync.Pool{New: func() any { return &line{make([]byte, 0, 1<<10)} }}
 
 // Close writes what has not been written yet.
 func (l *Logger) Close() error {
-	if !l.owned {
+	if l.owned == nil {
 		return nil
 	}
-	return l.writer.Close()
+	return l.owned.Close()
 }
