@@ -46,7 +46,7 @@ const (
 	idle int32 = iota
 	busy
 	closed
-	passed // on to net/http
+	passed // on to HTTP/2
 )
 
 func newConn(s *Server, socket net.Conn) *conn {

@@ -12,7 +12,8 @@ type conns struct {
 
 	mu      sync.Mutex
 	open    map[*conn]struct{}
-	passed  int           // on to net/http
+	passed  int           // on to HTTP/2
+	retire  func() bool   // has an idle one of those go, if there is one
 	closing bool          // no other one may open
 	none    chan struct{} // closed when the last one goes; nil: nobody waits
 }
@@ -39,7 +40,7 @@ func (cs *conns) closeOneIdle() bool {
 			return true
 		}
 	}
-	return false
+	return cs.retire()
 }
 
 // remove forgets a connection that ends. It may be called more than once.
@@ -57,7 +58,7 @@ func (cs *conns) drop(c *conn) {
 	}
 }
 
-// pass forgets a connection that goes on in net/http, but for counting it;
+// pass forgets a connection that goes on in HTTP/2, but for counting it;
 // passedAway is its end.
 func (cs *conns) pass(c *conn) {
 	cs.mu.Lock()

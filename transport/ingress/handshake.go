@@ -12,7 +12,7 @@ import (
 )
 
 // shakeHands makes the TLS handshake. It reports whether HTTP/1.x follows: a
-// connection that speaks HTTP/2 is passed on to net/http.
+// connection that speaks HTTP/2 is served to its end.
 func (c *conn) shakeHands() bool {
 	secure := c.stream.(*tls.Conn)
 	c.socket.SetDeadline(time.Now().Add(c.server.headTimeout))
@@ -25,7 +25,7 @@ func (c *conn) shakeHands() bool {
 	if secure.ConnectionState().NegotiatedProtocol != "h2" {
 		return true
 	}
-	c.passOn(secure)
+	c.serveHTTP2(secure)
 	return false
 }
 
@@ -50,10 +50,6 @@ func looksLikeHTTP(start [5]byte) bool {
 
 // passOn gives the connection to net/http.
 func (c *conn) passOn(secure *tls.Conn) {
-	if !c.state.CompareAndSwap(idle, passed) {
-		return
-	}
-	c.server.conns.pass(c)
 	if !c.server.passage.send(secure) {
 		c.server.conns.passedAway()
 		secure.Close()

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/textproto"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -225,5 +226,31 @@ func TestHTTP2RequestsThatWouldNotBeOneInHTTP1(t *testing.T) {
 	}
 	if got := rawHTTP2(t, s, ":method", "GET", ":scheme", "https", ":authority", "h", ":path", "/good"); got != "200" {
 		t.Errorf("a good one got %s", got)
+	}
+}
+
+func TestHTTP2ByNetHTTP(t *testing.T) {
+	for _, byNetHTTP := range []bool{false, true} {
+		handler, requests := seen()
+		s, web := startSecure(t, Config{Handler: handler, HTTP2ByNetHTTP: byNetHTTP})
+		r := request(t, "GET", "https://"+s.addr+"/", nil)
+		r.Header.Set("X-A", "1")
+		if _, body, err := fetch(t, web, r); err != nil || body != "ok" {
+			t.Fatalf("%q, %v", body, err)
+		}
+		// net/http's names show who has served it
+		if canonical := slices.Contains(receive(t, requests).Header, exchange.Field{Name: "X-A", Value: "1"}); canonical != byNetHTTP {
+			t.Errorf("by net/http: %t, want %t", canonical, byNetHTTP)
+		}
+	}
+}
+
+func TestAnIdleHTTP2ConnectionMakesRoom(t *testing.T) {
+	s, web := startSecure(t, Config{Handler: ok, MaxConnections: 1})
+	if _, _, err := fetch(t, web, request(t, "GET", "https://"+s.addr, nil)); err != nil {
+		t.Fatal(err)
+	}
+	if got := rawHTTP2(t, s, ":method", "GET", ":scheme", "https", ":authority", "h", ":path", "/"); got != "200" {
+		t.Errorf("the second got %s", got)
 	}
 }

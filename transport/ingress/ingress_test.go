@@ -216,10 +216,16 @@ var certificate = sync.OnceValue(func() tls.Certificate {
 // secure serves handler over TLS and gives a client that speaks HTTP/2 to it.
 func secure(t *testing.T, handler Handler) (*site, *http.Client) {
 	t.Helper()
-	s := start(t, Config{Handler: handler, TLS: TLSConfig(func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	return startSecure(t, Config{Handler: handler})
+}
+
+func startSecure(t *testing.T, config Config) (*site, *http.Client) {
+	t.Helper()
+	config.TLS = TLSConfig(func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 		c := certificate()
 		return &c, nil
-	})})
+	})
+	s := start(t, config)
 	transport := &http.Transport{
 		ForceAttemptHTTP2:  true,
 		DisableCompression: true,

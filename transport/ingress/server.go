@@ -1,6 +1,6 @@
 // Package ingress is the way in: it opens ports, and turns what clients send
 // there into exchanges. HTTP/1.x is served on transport/http1, one goroutine a
-// connection; HTTP/2, over TLS alone, by net/http.
+// connection; HTTP/2, over TLS alone, on transport/http2.
 //
 // # HTTP/1.x
 //
@@ -12,7 +12,7 @@
 //
 // # What net/http does not let us do
 //
-// In HTTP/2 the order of header fields is lost: they arrive sorted, in canonical
+// In HTTP/3 the order of header fields is lost: they arrive sorted, in canonical
 // case, as they do in lower case on the wire.
 package ingress
 
@@ -31,6 +31,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"kamal-proxy/transport/exchange"
+	"kamal-proxy/transport/http2"
 )
 
 // Handler answers one exchange, on the exchange's own goroutine. When it
@@ -56,11 +57,14 @@ type Config struct {
 	// longer than the load balancers in front of us wait.
 	IdleTimeout time.Duration
 	// BodyStall is how long a read of a request's body may wait for the
-	// client; 0: 60 s. Not for HTTP/2.
+	// client; 0: 60 s.
 	BodyStall time.Duration
 	// MaxConnections is how many connections may be open; 0: any number.
 	// Beyond it an idle one makes room, or else the new one is closed.
 	MaxConnections int
+	// HTTP2ByNetHTTP has net/http's server serve HTTP/2 instead of ours. It has
+	// no BodyStall, and its idle connections make no room.
+	HTTP2ByNetHTTP bool
 }
 
 const (
@@ -80,9 +84,11 @@ type Server struct {
 	complaints  *complaints
 	clock       clock
 	webHandler  webHandler
+	byNetHTTP   bool
 
 	conns    conns
 	lookout  lookout
+	http2    *http2.Server
 	web      *http.Server
 	passage  *passage
 	draining atomic.Bool
@@ -105,10 +111,13 @@ func NewServer(config Config) *Server {
 		complaints:  &complaints{log: config.Log},
 		conns:       conns{most: config.MaxConnections},
 		passage:     newPassage(),
+		byNetHTTP:   config.HTTP2ByNetHTTP,
 		listeners:   make(map[net.Listener]struct{}),
 	}
 	s.webHandler = webHandler{handler: s.handler, log: s.log, altSvc: altSvc(config.HTTP3Port)}
 	s.lookout.conns = &s.conns
+	s.http2 = newHTTP2(s)
+	s.conns.retire = s.http2.RetireIdle
 	s.web = &http.Server{
 		Handler:           http.HandlerFunc(s.serveWeb),
 		TLSConfig:         s.tls,
@@ -206,10 +215,14 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.conns.close()
 	err := s.web.Shutdown(ctx)
 	if err == nil {
+		err = s.http2.Shutdown(ctx)
+	}
+	if err == nil {
 		err = s.conns.wait(ctx)
 	}
 	if err != nil {
 		s.web.Close()
+		s.http2.Close()
 		s.conns.cut()
 		err = fmt.Errorf("what was still open when the time to shut down was up has been cut off: %w", err)
 	}
