@@ -79,7 +79,7 @@ type h2specReport struct {
 // TestH2spec wants no failure but those that the page about it explains.
 func TestH2spec(t *testing.T) {
 	d, deploy := startSecure(t)
-	deploy(startApp(t, "a"))
+	deploy(startApp(t, "long enough for it"))
 	report := filepath.Join(t.TempDir(), "report.xml")
 	out, ran := exec.Command(peer(t, "h2spec"), "--tls", "--insecure", "--host", "localhost", "--port", strconv.Itoa(d.https),
 		"--junit-report", report).CombinedOutput()

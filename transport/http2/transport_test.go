@@ -281,3 +281,20 @@ func TestH2load(t *testing.T) {
 		}
 	}
 }
+
+// TestH2spec wants all of the conformance tests passed, the strict ones too.
+func TestH2spec(t *testing.T) {
+	path, err := exec.LookPath("h2spec")
+	if err != nil {
+		t.Skip("h2spec is not installed")
+	}
+	_, port, _ := net.SplitHostPort(secure(t, Config{Handler: func(e exchange.Exchange) {
+		io.Copy(io.Discard, e.Request().Body)
+		e.Respond(200, nil, 10)
+		io.WriteString(e, "0123456789")
+	}}))
+	out, err := exec.Command(path, "--strict", "--tls", "--insecure", "--port", port).CombinedOutput()
+	if err != nil || !strings.Contains(string(out), " 0 skipped, 0 failed") {
+		t.Errorf("h2spec: %v\n%s", err, out)
+	}
+}
