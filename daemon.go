@@ -126,6 +126,9 @@ func (d *daemon) startActors() (err error) {
 	if err != nil {
 		return err
 	}
+	if len(records) > 0 {
+		d.log.Info().Int("services", len(records)).Msg("State restored")
+	}
 	d.makeStory()
 	d.registry = registry.Spawn(registry.Config{
 		System: d.system, Log: d.log,

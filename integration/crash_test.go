@@ -26,6 +26,9 @@ func TestStateSurvivesKill(t *testing.T) {
 	d.kill()
 	d.start()
 
+	if !strings.Contains(d.log.String(), `"services":2`) || !strings.Contains(d.log.String(), `"msg":"State restored"`) {
+		t.Errorf("the log does not say that two services were restored:\n%s", d.log)
+	}
 	if after, _, _ := d.run("list"); after != before {
 		t.Errorf("list was\n%s\nand is\n%s", before, after)
 	}

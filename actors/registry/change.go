@@ -65,6 +65,9 @@ func (r *registry) saved(s store.Saved) {
 	if s.Sequence != r.sequence {
 		return
 	}
+	if s.Err != nil {
+		r.config.Log.Error().Err(s.Err).Msg("Unable to save the state, so the orders that change it are refused")
+	}
 	for len(r.saving) > 0 {
 		c := r.saving[0]
 		r.saving = r.saving[1:]

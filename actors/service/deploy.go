@@ -195,6 +195,7 @@ func (s *service) failDeploy(d *deploy, err error) {
 		s.retire(d.pool)
 	}
 	s.endDeploy(d)
+	s.logFailure(d, err)
 	d.done(err)
 	s.nextDeploy()
 }
@@ -208,17 +209,4 @@ func (s *service) endDeploy(d *deploy) {
 	if s.deploying == d {
 		s.deploying = nil
 	}
-}
-
-func (s *service) logHealth(t *target, r healthcheck.Result) {
-	event := s.config.Log.Info()
-	if !r.Healthy {
-		event = s.config.Log.Warn()
-	}
-	event.Str("service", s.config.Name).Str("target", t.name).Bool("healthy", r.Healthy).Str("check", r.String()).Msg("Target health changed")
-}
-
-func (s *service) logSwitch(d *deploy) {
-	s.config.Log.Info().Str("service", s.config.Name).Strs("targets", d.Targets).Strs("readers", d.Readers).
-		Strs("hosts", s.committed.Options.Hosts).Bool("rollout", d.Slot == Rollout).Msg("Deployed")
 }

@@ -72,6 +72,9 @@ func (s *service) timeUp(d *drain) {
 	for _, p := range d.pools {
 		n += s.sever(p, ErrDrained, all)
 	}
+	if n > 0 {
+		s.logCut(n)
+	}
 	s.notify(d.asker, Progress{Stage: StageCut, InFlight: n, Elapsed: time.Since(d.since)})
 	d.timer = system.After(s.self, severedGrace, Message(drainTimeout{d}))
 }

@@ -19,7 +19,10 @@ func (s *service) pause(o *Pause) {
 			r.PauseController.FailAfter = o.MaxPause
 			return nil
 		},
-		apply:  func() { s.quieten(o.Asker, since, o.DrainTimeout) },
+		apply: func() {
+			s.logPause(o)
+			s.quieten(o.Asker, since, o.DrainTimeout)
+		},
 		refuse: o.done,
 	})
 }
@@ -33,6 +36,7 @@ func (s *service) stop(o *Stop) {
 			return nil
 		},
 		apply: func() {
+			s.logStop(o)
 			s.release(func(r *Route) { s.refuse(r, 0) })
 			s.quieten(o.Asker, since, o.DrainTimeout)
 		},
@@ -55,6 +59,7 @@ func (s *service) resume(o *Resume) {
 			return nil
 		},
 		apply: func() {
+			s.logResume()
 			s.endDrains(func(d *drain) bool { return d.byGate && !d.severed })
 			s.release(s.route)
 			o.done(nil)
@@ -85,7 +90,10 @@ func (s *service) split(o *Split) {
 			r.Rollout = o.Rollout
 			return nil
 		},
-		apply:  func() { o.done(nil) },
+		apply: func() {
+			s.logSplit(o.Rollout)
+			o.done(nil)
+		},
 		refuse: o.done,
 	})
 }
