@@ -87,10 +87,10 @@ func uploadStatus(err error) int {
 func (v *visit) fail(err error) {
 	err = v.reason(err)
 	status := statusOf(err)
-	switch status {
-	case http.StatusBadGateway:
+	switch {
+	case status == http.StatusBadGateway, errors.Is(err, upstream.ErrTimeout):
 		v.warn(err, "Target failed to answer")
-	case http.StatusInternalServerError:
+	case status == http.StatusInternalServerError:
 		v.warn(err, "Request could not be answered")
 	}
 	v.giveUp(status)

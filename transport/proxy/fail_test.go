@@ -36,7 +36,7 @@ func TestFailures(t *testing.T) {
 		expect(t, fmt.Sprintf("status for %v", c.err), x.status, c.status)
 		expect(t, "logged status", entry.Status, c.status)
 		expect(t, "aborted", x.aborted, false)
-		expect(t, "warned", strings.Contains(s.log.String(), "Target failed"), c.status == 502)
+		expect(t, "warned", strings.Contains(s.log.String(), "Target failed"), c.status == 502 || c.status == 504)
 	}
 }
 
@@ -89,6 +89,7 @@ func TestCutBeforeTheHead(t *testing.T) {
 	expect(t, "status", x.status, 504)
 	expect(t, "logged status", entry.Status, 504)
 	expect(t, "aborted", x.aborted, false)
+	expect(t, "warnings", s.log.String(), "") // the drain tells of all that it cuts off
 }
 
 // halfway answers 200 and a part of its body, which then fails as told.

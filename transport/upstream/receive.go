@@ -202,8 +202,8 @@ func (x *call) explain(err error) error {
 	}
 }
 
-// Read reads the response's body. A body that is cut short is
-// io.ErrUnexpectedEOF; the end of ctx is its cause.
+// Read reads the response's body. The error of a body that is cut short is an
+// io.ErrUnexpectedEOF and an ErrBroken; the end of ctx is its cause.
 func (x *call) Read(p []byte) (int, error) {
 	switch {
 	case x.closed.Load():
@@ -218,10 +218,10 @@ func (x *call) Read(p []byte) (int, error) {
 	if reason := x.reason(); reason != nil {
 		return n, reason
 	}
-	if err == io.ErrUnexpectedEOF || errors.Is(err, http1.ErrMalformedResponse) {
-		return n, err
+	if !errors.Is(err, http1.ErrMalformedResponse) {
+		err = fmt.Errorf("%w: %w", ErrBroken, err)
 	}
-	return n, fmt.Errorf("unable to read the response of %s: %w: %w", x.target.options.Address, ErrBroken, err)
+	return n, fmt.Errorf("unable to read the response of %s: %w", x.target.options.Address, err)
 }
 
 // Close ends the response: the connection is kept if both bodies have ended,

@@ -230,6 +230,9 @@ func TestResponseBodies(t *testing.T) {
 			if res.ContentLength != c.length || string(body) != c.body || !errors.Is(err, c.err) {
 				t.Errorf("got length %d, body %q, error %v", res.ContentLength, body, err)
 			}
+			if err != nil && !strings.Contains(err.Error(), address) {
+				t.Errorf("the error does not name the target: %v", err)
+			}
 		})
 	}
 }
