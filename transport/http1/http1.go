@@ -25,14 +25,14 @@ import (
 // Limits bound what a head or a trailer section may take. A zero field means
 // its default.
 type Limits struct {
-	Line   int // bytes of one line; 64 KiB
+	Line   int // bytes of one line; 128 KiB
 	Head   int // bytes of all lines together; 128 KiB
 	Fields int // header lines; 1,000
 }
 
 func (l Limits) orDefault() Limits {
 	if l.Line <= 0 {
-		l.Line = 64 << 10
+		l.Line = 128 << 10
 	}
 	if l.Head <= 0 {
 		l.Head = 128 << 10

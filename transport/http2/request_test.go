@@ -172,22 +172,37 @@ func TestWhatNoTargetCanBeAskedIsAnswered(t *testing.T) {
 			changed(":authority", "h\r\n"), with(without(":authority"), "host", "u@h"),
 		},
 		"501": {{":method", "CONNECT", ":authority", "a.example:443"}},
-		"431": {with(get, "x", strings.Repeat("x", 65<<10)), with(get, slices.Repeat([]string{"x", "y"}, 1100)...)},
+		"431": {with(get, "x", strings.Repeat("x", 129<<10)), with(get, slices.Repeat([]string{"x", "y"}, 1100)...)},
 	} {
 		for _, pairs := range all {
-			block := slices.Clone(c.encode(pairs...))
-			first := block[:min(len(block), frameMost)]
-			c.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: first, EndHeaders: len(first) == len(block), EndStream: true})
-			for block = block[len(first):]; len(block) > 0; {
-				part := block[:min(len(block), frameMost)]
-				block = block[len(part):]
-				c.WriteContinuation(id, len(block) == 0, part)
-			}
+			c.requestInParts(id, pairs...)
 			if head, _, _ := c.answer(id); head.get(":status") != status {
 				t.Errorf("%.200q: %v, want %s", pairs, head, status)
 			}
 			id += 2
 		}
+	}
+}
+
+// requestInParts sends a request without a body, whose head may be larger than
+// a frame.
+func (c *client) requestInParts(id uint32, pairs ...string) {
+	block := slices.Clone(c.encode(pairs...))
+	first := block[:min(len(block), frameMost)]
+	c.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: first, EndHeaders: len(first) == len(block), EndStream: true})
+	for block = block[len(first):]; len(block) > 0; {
+		part := block[:min(len(block), frameMost)]
+		block = block[len(part):]
+		c.WriteContinuation(id, len(block) == 0, part)
+	}
+}
+
+// TestALargeHeadIsTaken has a field as large as HTTP/1.x takes it.
+func TestALargeHeadIsTaken(t *testing.T) {
+	c := serve(t, ok).dial(t)
+	c.requestInParts(1, with(get, "x", strings.Repeat("x", 100<<10))...)
+	if head, _, _ := c.answer(1); head.get(":status") != "200" {
+		t.Errorf("got %v", head)
 	}
 }
 

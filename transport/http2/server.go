@@ -28,7 +28,7 @@ type Config struct {
 	BodyStall   time.Duration // a read of a request's body may wait for the client; 60 s
 
 	MaxStreams     int // at once, on one connection; 250
-	MaxHeaderBytes int // of one head, as RFC 9113, section 6.5.2, counts them; 64 KiB
+	MaxHeaderBytes int // of one head, as RFC 9113, section 6.5.2, counts them; 128 KiB
 	MaxFields      int // of one head; 1,000
 	MaxRequests    int // on one connection, which is then ended in good order; 0: any number
 	MaxResets      int // of streams, a second on end; five times as many at once; 100
@@ -39,7 +39,7 @@ func (c Config) orDefault() Config {
 	either(&c.IdleTimeout, 620*time.Second)
 	either(&c.BodyStall, 60*time.Second)
 	either(&c.MaxStreams, 250)
-	either(&c.MaxHeaderBytes, 64<<10)
+	either(&c.MaxHeaderBytes, 128<<10)
 	either(&c.MaxFields, 1000)
 	either(&c.MaxResets, 100)
 	return c

@@ -279,10 +279,23 @@ func TestJunkIsRefusedAtOnce(t *testing.T) {
 	}
 }
 
+// What apps take, we take: Puma's fields have up to 80 KiB, Go's heads more.
+func TestLongLinesAreTaken(t *testing.T) {
+	s := serve(t, ok)
+	for name, head := range map[string]string{
+		"target": "GET /" + strings.Repeat("x", 100<<10) + " HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n",
+		"field":  "GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\nX: " + strings.Repeat("y", 100<<10) + "\r\n\r\n",
+	} {
+		if answer := s.ask(t, head); !strings.HasPrefix(answer, "HTTP/1.1 200 ") {
+			t.Errorf("%s: got %.100q", name, answer)
+		}
+	}
+}
+
 func TestLargeHeadsAreRefused(t *testing.T) {
 	s := serve(t, ok)
 	for name, head := range map[string]string{
-		"a line": "GET /" + strings.Repeat("x", 70<<10) + " HTTP/1.1\r\nHost: h\r\n\r\n",
+		"a line": "GET /" + strings.Repeat("x", 140<<10) + " HTTP/1.1\r\nHost: h\r\n\r\n",
 		"lines":  "GET / HTTP/1.1\r\nHost: h\r\n" + strings.Repeat("X: y\r\n", 1001) + "\r\n",
 		"all":    "GET / HTTP/1.1\r\nHost: h\r\n" + strings.Repeat("X: "+strings.Repeat("y", 1<<10)+"\r\n", 130) + "\r\n",
 	} {
