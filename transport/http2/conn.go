@@ -243,6 +243,8 @@ func (c *conn) idleLeft(now time.Time) time.Duration {
 func (c *conn) overdue() {
 	c.until = time.Time{}
 	c.rested = true
+	c.f.payload = nil
+	c.head.rest()
 	c.inlet.rest()
 	c.mu.Lock()
 	defer c.mu.Unlock()

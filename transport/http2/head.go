@@ -67,6 +67,19 @@ func (h *head) init(c *conn) {
 	h.decoder.SetMaxStringLength(2 * c.config.MaxHeaderBytes)
 }
 
+// anyField is a block without an effect: an entry of the static table.
+var anyField = []byte{0x82}
+
+// rest lets go of the last block: the decoder keeps hold of what it was given.
+func (h *head) rest() {
+	if !h.open {
+		h.block = nil
+		h.decoder.SetEmitEnabled(false)
+		h.decoder.Write(anyField)
+		h.decoder.Close()
+	}
+}
+
 func (c *conn) receiveHeaders(f *frame) error {
 	if f.stream%2 == 0 {
 		return &connError{protocolError, "HEADERS for a stream that no client can begin"}
@@ -297,110 +310,4 @@ func (c *conn) enroll(id uint32) (bool, error) {
 		return false, &connError{streamClosed, "HEADERS for a stream that has ended"}
 	}
 	return false, &connError{protocolError, "a stream's number is not higher than those before"}
-}
-
-// contentLength returns the body's length, -1 if it is not known.
-func (h *head) contentLength() (length int64, flaw string) {
-	length = -1
-	if h.hasLength {
-		n, ok := parseLength(h.length)
-		if !ok {
-			return 0, "Content-Length is not a number"
-		}
-		length = n
-	}
-	if !h.ended {
-		return length, ""
-	}
-	if length > 0 {
-		return 0, "there is no body, but a Content-Length"
-	}
-	return 0, ""
-}
-
-// flawOfTarget says what section 8.3.1 finds wrong.
-func (h *head) flawOfTarget() string {
-	switch {
-	case !h.hasMethod || h.method == "":
-		return "there is no method"
-	case h.hasHost && h.hasAuthority && !equalFold(h.host, h.authority):
-		return ":authority and Host differ"
-	case h.method == "CONNECT":
-		if h.hasScheme || h.hasPath || !h.hasAuthority {
-			return "CONNECT is not to an authority alone"
-		}
-	case !h.hasScheme || h.scheme == "":
-		return "there is no scheme"
-	case !h.hasPath || h.path == "":
-		return "there is no path"
-	}
-	return ""
-}
-
-// refusal is the status for what no target can be asked; 0: it can. A path's
-// characters are not judged beyond blanks and controls.
-func (h *head) refusal() int {
-	if !h.hasAuthority {
-		h.authority = h.host
-	}
-	switch {
-	case !isToken(h.method), !only(h.authority, &hostChars):
-		return 400
-	case h.method == "CONNECT":
-		return 501
-	case !only(h.path, &targetChars):
-		return 400
-	case h.path[0] != '/' && !(h.path == "*" && h.method == "OPTIONS"):
-		return 400
-	}
-	return 0
-}
-
-// answer answers a request that no Handler sees.
-func (c *conn) answer(id uint32, ended bool, status int) error {
-	if err := c.calmly(); err != nil {
-		return err
-	}
-	c.server.config.Log.Debug().Int("status", status).Str("client", c.peer.Client.String()).Msg("Request refused")
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.control()
-	start := c.beginHead()
-	c.out.pending = c.encoder.status(c.out.pending, status)
-	c.out.pending = c.encoder.length(c.out.pending, []byte{'0'})
-	c.out.pending = c.encoder.field(c.out.pending, "date", c.server.clock.date())
-	c.endHead(start, id, flagEndStream)
-	if !ended {
-		c.left.add(id)
-		c.out.pending = appendReset(c.out.pending, id, noError)
-	}
-	return nil
-}
-
-// beginHead and endHead enclose a block in what is pending. The second returns
-// where its first frame begins.
-func (c *conn) beginHead() (start int) {
-	c.open()
-	start = len(c.out.pending)
-	c.out.pending = c.encoder.begin(append(c.out.pending, make([]byte, frameHead)...))
-	return start
-}
-
-func (c *conn) endHead(start int, id uint32, flags byte) {
-	p := c.out.pending
-	if n := len(p) - start - frameHead; n <= frameMost {
-		appendFrame(p[:start], n, frameHeaders, flags|flagEndHeaders, id)
-		return
-	}
-	block := append([]byte(nil), p[start+frameHead:]...)
-	p = p[:start]
-	for kind := frameHeaders; len(block) > 0; kind, flags = frameContinuation, 0 {
-		n := min(len(block), frameMost)
-		if n == len(block) {
-			flags |= flagEndHeaders
-		}
-		p = append(appendFrame(p, n, kind, flags, id), block[:n]...)
-		block = block[n:]
-	}
-	c.out.pending = p
 }

@@ -1,25 +1,5 @@
 package http2
 
-// recent is a few stream ids, the last ones.
-type recent struct {
-	ids  [256]uint32
-	next int
-}
-
-func (r *recent) add(id uint32) {
-	r.ids[r.next] = id
-	r.next = (r.next + 1) % len(r.ids)
-}
-
-func (r *recent) has(id uint32) bool {
-	for _, other := range r.ids {
-		if other == id {
-			return true
-		}
-	}
-	return false
-}
-
 // receive acts on a frame. The error is a *streamError or a *connError.
 func (c *conn) receive(f *frame) error {
 	if err := c.inOrder(f); err != nil {

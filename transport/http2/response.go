@@ -116,3 +116,24 @@ func mayTrail(trailer exchange.Header) bool {
 	}
 	return false
 }
+
+// answer answers a request that no Handler sees.
+func (c *conn) answer(id uint32, ended bool, status int) error {
+	if err := c.calmly(); err != nil {
+		return err
+	}
+	c.server.config.Log.Debug().Int("status", status).Str("client", c.peer.Client.String()).Msg("Request refused")
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.control()
+	start := c.beginHead()
+	c.out.pending = c.encoder.status(c.out.pending, status)
+	c.out.pending = c.encoder.length(c.out.pending, []byte{'0'})
+	c.out.pending = c.encoder.field(c.out.pending, "date", c.server.clock.date())
+	c.endHead(start, id, flagEndStream)
+	if !ended {
+		c.left.add(id)
+		c.out.pending = appendReset(c.out.pending, id, noError)
+	}
+	return nil
+}
