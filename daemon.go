@@ -60,6 +60,7 @@ type daemon struct {
 func serve(ctx context.Context, o cli.RunOptions, stdout io.Writer) error {
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
+	signal.Ignore(syscall.SIGPIPE) // of stdout: whoever reads the log may end before the requests do
 	limitMemory()
 	d := &daemon{options: o, lines: accesslog.NewWriter(stdout), metrics: metrics.New()}
 	defer d.lines.Close()

@@ -1,9 +1,12 @@
 package integration
 
 import (
+	"bufio"
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"os"
+	"os/exec"
 	"regexp"
 	"strings"
 	"testing"
@@ -119,4 +122,35 @@ func TestMetrics(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// Whoever reads the log may die; the proxy, and its requests, go on.
+func TestLogNobodyReadsAnyMore(t *testing.T) {
+	d := &daemon{t: t, home: shortTempDir(t)}
+	log, stdout, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.cmd = exec.Command(program, "run", "--http-port", "0", "--https-port", "0")
+	d.cmd.Env, d.cmd.Stdout = d.environment(), stdout
+	if err := d.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer d.cmd.Wait()
+	defer d.cmd.Process.Kill()
+	stdout.Close()
+	for lines := bufio.NewScanner(log); d.http == 0 && lines.Scan(); {
+		var started struct{ HTTP int }
+		json.Unmarshal(lines.Bytes(), &started)
+		d.http = started.HTTP
+	}
+	log.Close()
+
+	a := startApp(t, "a")
+	for range 5 { // a line about each is written at once
+		d.must("deploy", "web", "--target", a.target())
+		if _, body := d.get("web.example", "/"); body != "a" {
+			t.Fatalf("it answers %q", body)
+		}
+	}
 }
