@@ -52,7 +52,7 @@ func listen(path string) (net.Listener, error) {
 	}
 	workshop, err := os.MkdirTemp(filepath.Dir(path), ".kp")
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("see that its folder is there and may be written to, or set KAMAL_PROXY_SOCKET to another path: %w", err)
 	}
 	defer os.RemoveAll(workshop)
 

@@ -173,7 +173,7 @@ func TestListenSaysWhatIsWrong(t *testing.T) {
 	dir := shortDir(t)
 	for path, want := range map[string]string{
 		filepath.Join(dir, strings.Repeat("x", 120)): "set KAMAL_PROXY_SOCKET to a shorter one",
-		filepath.Join(dir, "missing", "s"):           "no such file or directory",
+		filepath.Join(dir, "missing", "s"):           "set KAMAL_PROXY_SOCKET to another path",
 	} {
 		if _, err := Listen(path); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), path) {
 			t.Errorf("got %v, want %s", err, want)
