@@ -40,6 +40,8 @@ func TestErrorsAreOneLine(t *testing.T) {
 		"list --output=xml":              `invalid argument "xml" for "-o, --output" flag: it is table, wide or json`,
 		"run --http-port=65536":          `invalid argument "65536" for "--http-port" flag: a port is a number from 0 to 65535`,
 		"run --metrics-port=-1":          `invalid argument "-1" for "--metrics-port" flag: a port is a number from 0 to 65535`,
+		"run --https-port=80":            "--http-port and --https-port are both 80: give each a port of its own",
+		"run --metrics-port=443":         "--https-port and --metrics-port are both 443: give each a port of its own",
 		"run --max-held=-1":              `invalid argument "-1" for "--max-held" flag: it must be a whole number, 0 or more`,
 	} {
 		o := execute(t, d.env(), strings.Fields(line)...)

@@ -36,11 +36,29 @@ on the command line counts more.`,
 		if err := a.readEnvironment(flags); err != nil {
 			return err
 		}
+		if err := o.checkPorts(); err != nil {
+			return err
+		}
 		o.Socket = control.SocketPath(a.env)
 		o.Data = DataFolder(a.env)
 		return a.run(cmd.Context(), o)
 	}
 	return cmd
+}
+
+// checkPorts refuses one port for two things.
+func (o *RunOptions) checkPorts() error {
+	taken := map[int]string{}
+	for _, use := range []struct {
+		flag string
+		port int
+	}{{"--http-port", o.HTTPPort}, {"--https-port", o.HTTPSPort}, {"--metrics-port", o.MetricsPort}} {
+		if other := taken[use.port]; other != "" && use.port != 0 {
+			return fmt.Errorf("%s and %s are both %d: give each a port of its own", other, use.flag, use.port)
+		}
+		taken[use.port] = use.flag
+	}
+	return nil
 }
 
 // port is a flag's value from 0 to 65535.
