@@ -75,7 +75,9 @@ func TestNothingIsLeftAfterShutdown(t *testing.T) {
 
 	ctx, stop := context.WithCancel(context.Background())
 	out, code := &output{}, make(chan int, 1)
-	go func() { code <- run(ctx, []string{"run", "--http-port", "0", "--https-port", "0", "--http3"}, env, out, out) }()
+	go func() {
+		code <- run(ctx, []string{"run", "--http-port", "0", "--https-port", "0", "--http3"}, env, out, out)
+	}()
 	url := fmt.Sprintf("http://127.0.0.1:%d/", out.started(t))
 
 	target := app.Listener.Addr().String()
