@@ -38,7 +38,7 @@ func (s *stream) appendHead(header exchange.Header) {
 		c.out.pending = c.encoder.length(c.out.pending, strconv.AppendInt(text[:0], s.length, 10))
 	}
 	if !header.Has("Date") {
-		c.out.pending = c.encoder.field(c.out.pending, "date", c.server.clock.date())
+		c.out.pending = c.encoder.field(c.out.pending, "date", c.server.clock.Date())
 	}
 	if c.config.AltSvc != "" && !header.Has("Alt-Svc") {
 		c.out.pending = c.encoder.field(c.out.pending, "alt-svc", c.config.AltSvc)
@@ -129,7 +129,7 @@ func (c *conn) answer(id uint32, ended bool, status int) error {
 	start := c.beginHead()
 	c.out.pending = c.encoder.status(c.out.pending, status)
 	c.out.pending = c.encoder.length(c.out.pending, []byte{'0'})
-	c.out.pending = c.encoder.field(c.out.pending, "date", c.server.clock.date())
+	c.out.pending = c.encoder.field(c.out.pending, "date", c.server.clock.Date())
 	c.endHead(start, id, flagEndStream)
 	if !ended {
 		c.left.add(id)

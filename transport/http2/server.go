@@ -10,6 +10,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"kamal-proxy/transport/clock"
 	"kamal-proxy/transport/exchange"
 )
 
@@ -61,7 +62,7 @@ type Peer struct {
 // Server serves HTTP/2 on the connections that it is given.
 type Server struct {
 	config Config
-	clock  clock
+	clock  clock.Clock
 
 	mu       sync.Mutex
 	conns    map[*conn]struct{}

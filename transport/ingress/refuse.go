@@ -28,7 +28,7 @@ func (c *conn) refuse(err error) bool {
 		Status: refusal.Status,
 		Header: exchange.Header{
 			{Name: "Content-Type", Value: "text/html; charset=utf-8"},
-			{Name: "Date", Value: c.server.clock.date()},
+			{Name: "Date", Value: c.server.clock.Date()},
 		},
 		Length: int64(len(page)),
 	}

@@ -30,6 +30,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"kamal-proxy/transport/clock"
 	"kamal-proxy/transport/exchange"
 	"kamal-proxy/transport/http2"
 )
@@ -82,7 +83,7 @@ type Server struct {
 	idleTimeout time.Duration
 	bodyStall   time.Duration
 	complaints  *complaints
-	clock       clock
+	clock       clock.Clock
 	webHandler  webHandler
 	byNetHTTP   bool
 

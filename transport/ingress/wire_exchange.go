@@ -224,7 +224,7 @@ func (x *wireExchange) withOurs(header exchange.Header) exchange.Header {
 	}
 	x.added = append(x.added[:0], header...)
 	if !dated {
-		x.added.Add("Date", s.clock.date())
+		x.added.Add("Date", s.clock.Date())
 	}
 	if !told {
 		x.added.Add(fieldAltSvc, s.webHandler.altSvc[0])
