@@ -77,40 +77,6 @@ func serve(ctx context.Context, o cli.RunOptions, stdout io.Writer) error {
 	return d.run(ctx)
 }
 
-// listen takes the socket and the ports. Connections that arrive early wait in
-// the kernel's queue.
-func (d *daemon) listen() (err error) {
-	if d.socket, err = control.Listen(d.options.Socket); err != nil {
-		return err
-	}
-	if d.plain, err = ingress.ListenTCP(d.options.HTTPPort, "--http-port"); err != nil {
-		return err
-	}
-	if d.secure, err = ingress.ListenTCP(d.options.HTTPSPort, "--https-port"); err != nil {
-		return err
-	}
-	if d.options.HTTP3 {
-		if d.quic, err = ingress.ListenUDP(port(d.secure)); err != nil {
-			return err
-		}
-	}
-	if d.options.MetricsPort != 0 {
-		d.scraped, err = ingress.ListenTCP(d.options.MetricsPort, "--metrics-port")
-	}
-	return err
-}
-
-func (d *daemon) closeListeners() {
-	for _, l := range []net.Listener{d.socket, d.plain, d.secure, d.scraped} {
-		if l != nil {
-			l.Close()
-		}
-	}
-	if d.quic != nil {
-		d.quic.Close()
-	}
-}
-
 // startActors makes the actors and gives them what was kept.
 func (d *daemon) startActors() (err error) {
 	if d.system, err = system.New(d.log); err != nil {
@@ -249,13 +215,6 @@ func (d *daemon) logStart() {
 		Int("http", port(d.plain)).Int("https", port(d.secure)).Bool("http3", d.quic != nil).Int("metrics", port(d.scraped)).
 		Str("version", cli.Version).Str("socket", d.options.Socket).
 		Msg("Server started")
-}
-
-func port(l net.Listener) int {
-	if l == nil {
-		return 0
-	}
-	return l.Addr().(*net.TCPAddr).Port
 }
 
 // shutdown ends in the order that loses the least: what waits is answered,

@@ -36,7 +36,7 @@ func SocketPath(env func(string) string) string {
 // daemon left there is replaced; a daemon that answers there, or a file that
 // is no socket, is an error. Closing the listener removes the file, if it is
 // still this one.
-func Listen(path string) (net.Listener, error) {
+func Listen(path string) (*Socket, error) {
 	l, err := listen(path)
 	if err != nil {
 		return nil, fmt.Errorf("unable to open the control socket %s: %w", path, err)
@@ -46,7 +46,7 @@ func Listen(path string) (net.Listener, error) {
 
 // listen makes the socket in a folder of its own and puts it in its place when
 // it is complete: whoever sees it there finds it listening, with its mode.
-func listen(path string) (net.Listener, error) {
+func listen(path string) (*Socket, error) {
 	if len(path) > maxAddress {
 		return nil, tooLong(len(path))
 	}
@@ -70,7 +70,15 @@ func listen(path string) (net.Listener, error) {
 		l.Close()
 		return nil, err
 	}
-	return &socket{UnixListener: l, path: path, file: file}, nil
+	return &Socket{UnixListener: l, path: path, file: file}, nil
+}
+
+// Adopt makes a listener that another process opened at path the caller's own:
+// closing it removes the file, if it is still this one.
+func Adopt(l *net.UnixListener, path string) *Socket {
+	l.SetUnlinkOnClose(false)
+	file, err := os.Lstat(path)
+	return &Socket{UnixListener: l, path: path, file: file, kept: err != nil}
 }
 
 func tooLong(n int) error {
@@ -153,22 +161,40 @@ func probe(path string) error {
 	}
 }
 
-// socket is a listener that knows its file.
-type socket struct {
+// Socket is a listener that knows its file.
+type Socket struct {
 	*net.UnixListener
-	path   string
-	file   os.FileInfo
-	closed sync.Once
+	path string
+	file os.FileInfo
+	mu   sync.Mutex
+	kept bool // the file is not to be removed, or has been
+}
+
+// Path is where the file is.
+func (s *Socket) Path() string { return s.path }
+
+// SetUnlinkOnClose says whether Close removes the file. It does, unless another
+// process has taken over.
+func (s *Socket) SetUnlinkOnClose(unlink bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.kept = !unlink
 }
 
 // Close removes the file first: while the listener is open, no other file can
 // have its number.
-func (s *socket) Close() error {
-	s.closed.Do(s.unlink)
+func (s *Socket) Close() error {
+	s.unlink()
 	return s.UnixListener.Close()
 }
 
-func (s *socket) unlink() {
+func (s *Socket) unlink() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.kept {
+		return
+	}
+	s.kept = true
 	if now, err := os.Lstat(s.path); err == nil && os.SameFile(now, s.file) {
 		os.Remove(s.path)
 	}

@@ -64,7 +64,7 @@ func TestSocketIsForItsUserUnderALooseUmask(t *testing.T) {
 }
 
 func TestStaleSocketIsReplaced(t *testing.T) {
-	path := filepath.Join(shortDir(t), "s")
+	path := filepath.Join(t.TempDir(), "s")
 	leaveStale(t, path)
 	l := mustListen(t, path)
 	go func() {
@@ -76,7 +76,7 @@ func TestStaleSocketIsReplaced(t *testing.T) {
 }
 
 func TestLiveSocketIsLeftAlone(t *testing.T) {
-	path := filepath.Join(shortDir(t), "s")
+	path := filepath.Join(t.TempDir(), "s")
 	mustListen(t, path)
 	if _, err := Listen(path); err == nil || !strings.Contains(err.Error(), "another kamal-proxy is running") {
 		t.Fatalf("got %v", err)
@@ -106,7 +106,7 @@ func TestFileThatIsNoSocketIsLeftAlone(t *testing.T) {
 }
 
 func TestSocketOfAnotherIsNotRemoved(t *testing.T) {
-	path := filepath.Join(shortDir(t), "s")
+	path := filepath.Join(t.TempDir(), "s")
 	first := mustListen(t, path)
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
@@ -125,7 +125,7 @@ func TestSocketOfAnotherIsNotRemoved(t *testing.T) {
 
 func TestOneOfManyDaemonsGetsTheSocket(t *testing.T) {
 	for range 20 {
-		path := filepath.Join(shortDir(t), "s")
+		path := filepath.Join(t.TempDir(), "s")
 		leaveStale(t, path)
 		var (
 			racers    sync.WaitGroup
@@ -178,5 +178,36 @@ func TestListenSaysWhatIsWrong(t *testing.T) {
 		if _, err := Listen(path); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), path) {
 			t.Errorf("got %v, want %s", err, want)
 		}
+	}
+}
+
+// A socket that went to another process leaves its file to that one.
+func TestASocketThatWasHandedOverIsRemovedByItsNewOwner(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	first, err := Listen(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, err := first.File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	l, err := net.FileListener(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second := Adopt(l.(*net.UnixListener), path)
+
+	first.SetUnlinkOnClose(false)
+	first.Close()
+	if conn, err := net.Dial("unix", path); err != nil {
+		t.Errorf("after the first has closed it: %v", err)
+	} else {
+		conn.Close()
+	}
+	second.Close()
+	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("after the second has closed it, the file: %v, want none", err)
 	}
 }
