@@ -5,7 +5,8 @@ export CGO_ENABLED = 0
 export PATH := $(CURDIR)/bin:$(PATH)
 BUILD   := $(GO) build -trimpath -ldflags "-s -w -X kamal-proxy/cli.Version=$(VERSION)"
 FUZZTIME ?= 30s
-PEERS   := nginx wrk python3 curl h2load puma pebble h2spec
+SOAK     ?= 10m
+PEERS   := nginx wrk python3 curl h2load puma pebble h2spec vegeta toxiproxy strace
 
 # Kamal reads the image's tag as a version, and wants v0.9.2 or later.
 DOCKER    ?= docker
@@ -13,7 +14,7 @@ IMAGE     ?= kamal-proxy
 TAG       ?= $(or $(shell git describe --tags --abbrev=0 --match 'v[0-9]*' --exclude '*-*' 2>/dev/null),v1.0.0)
 PLATFORMS ?=
 
-.PHONY: build demo docker image-check peers test race lint bench pgo integration fuzz clean
+.PHONY: build demo docker image-check peers test race lint bench pgo integration storm soak fuzz clean
 
 build:
 	$(BUILD) -o bin/kamal-proxy .
@@ -39,6 +40,9 @@ image-check:
 peers:
 	GOBIN=$(CURDIR)/bin $(GO) install github.com/letsencrypt/pebble/v2/cmd/pebble@v2.10.1
 	GOBIN=$(CURDIR)/bin $(GO) install github.com/summerwind/h2spec/cmd/h2spec@v2.2.1+incompatible
+	GOBIN=$(CURDIR)/bin $(GO) install github.com/tsenart/vegeta/v12@v12.13.0
+	GOBIN=$(CURDIR)/bin $(GO) install github.com/Shopify/toxiproxy/v2/cmd/server@v2.12.0
+	mv bin/server bin/toxiproxy
 
 test: build
 	$(GO) test ./...
@@ -56,6 +60,17 @@ lint:
 integration: build
 	@integration/need $(PEERS)
 	KAMAL_PROXY_PEERS=1 $(GO) test -count=1 ./integration/...
+
+# The long forms of what make test has in short: deploys, upgrades, crashes and
+# power cuts under load. They print what became of each kind of request.
+storm: build
+	@integration/need vegeta strace
+	KAMAL_PROXY_PEERS=1 KAMAL_PROXY_STORM=1 $(GO) test -count=1 -timeout 60m -v -run 'Storm|PowerCut' ./integration
+
+# Mixed load for SOAK: what the process holds has to stay level.
+soak: build
+	@integration/need vegeta
+	KAMAL_PROXY_PEERS=1 KAMAL_PROXY_SOAK=$(SOAK) $(GO) test -count=1 -timeout 24h -v -run 'TestSoak' ./integration
 
 # Ratios of one run; nothing else may run meanwhile. See docs/performance.md.
 bench: build

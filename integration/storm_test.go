@@ -1,0 +1,200 @@
+package integration
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// long reports whether the long forms were asked for, by make storm.
+func long() bool { return os.Getenv("KAMAL_PROXY_STORM") != "" }
+
+// either is how many of something the long and the short form have.
+func either(many, few int) int {
+	if long() {
+		return many
+	}
+	return few
+}
+
+// The services of a storm: Kamal passes the buffering flags, others do not.
+const (
+	plainHost    = "plain.example"
+	bufferedHost = "buffered.example"
+)
+
+// storm is load at a constant rate on a daemon, over all protocols at once:
+// vegeta's requests, and those of clients that try nothing a second time.
+type storm struct {
+	t        *testing.T
+	d        *daemon
+	services []*stormService
+	attacks  []*attack
+	stricts  []*strict
+	tally    tally
+	began    time.Time
+}
+
+// stormService is a service that goes from one of two addresses to the other.
+type stormService struct {
+	name    string
+	flags   []string
+	now     *instance
+	next    string // the other address
+	deploys int
+}
+
+// startStorm deploys both services and begins; rate is that of each of
+// vegeta's three protocols, a second.
+func startStorm(t *testing.T, d *daemon, rate int) *storm {
+	t.Helper()
+	s := &storm{t: t, d: d, began: time.Now()}
+	cert, key, _ := certificate(t, t.TempDir(), plainHost, bufferedHost)
+	for _, host := range []string{plainHost, bufferedHost} {
+		service := &stormService{name: strings.TrimSuffix(host, ".example"), now: startInstance(t, ""), next: freeAddress(t)}
+		service.flags = []string{"--host", host, "--tls", "--tls-redirect=false",
+			"--tls-certificate-path", cert, "--tls-private-key-path", key}
+		if host == bufferedHost {
+			service.flags = append(service.flags, "--buffer-requests", "--buffer-responses")
+		}
+		d.must(append([]string{"deploy", service.name, "--target", service.now.address}, service.flags...)...)
+		s.services = append(s.services, service)
+	}
+	s.load(rate)
+	return s
+}
+
+// load starts what sends requests.
+func (s *storm) load(rate int) {
+	s.t.Helper()
+	s.attacks = []*attack{
+		startAttack(s.t, "HTTP/1.1", rate, wishes("http"), s.via("80", s.d.http)...),
+		startAttack(s.t, "TLS", rate, wishes("https"), append(s.via("443", s.d.https), "-insecure", "-http2=false")...),
+		startAttack(s.t, "h2", rate, wishes("https"), append(s.via("443", s.d.https), "-insecure")...),
+	}
+	for lane, dial := range map[string]func() (net.Conn, error){
+		"HTTP/1.1": s.d.dialPlain, "TLS": s.d.dialSecure(plainHost),
+	} {
+		client := startStrict(&s.tally, dial)
+		for _, host := range []string{plainHost, bufferedHost} {
+			for range 4 {
+				client.keepAlive(lane+" strict GET", host, "")
+				client.keepAlive(lane+" strict POST", host, strings.Repeat("x", 1000))
+				client.webSocket(lane+" WebSocket", host)
+			}
+		}
+		s.stricts = append(s.stricts, client)
+	}
+}
+
+// via leads the names of the services to a port of the daemon.
+func (s *storm) via(from string, port int) (flags []string) {
+	for _, host := range []string{plainHost, bufferedHost} {
+		flags = append(flags, "-connect-to", fmt.Sprintf("%s:%s:127.0.0.1:%d", host, from, port))
+	}
+	return flags
+}
+
+// wishes is a round of requests: many short ones, bodies in both buffering
+// modes, streams that end within the drain's time, and slow ones.
+func wishes(scheme string) (list []wish) {
+	upload := strings.Repeat("0123456789abcdef", 4096)
+	for _, host := range []string{plainHost, bufferedHost} {
+		url := scheme + "://" + host
+		list = append(list,
+			wish{method: "GET", url: url + "/", share: 7, expectation: expectation{"GET", pageEnd}},
+			wish{method: "POST", url: url + "/upload", body: upload, share: 3, expectation: expectation{"POST 64 KiB", received(upload)}},
+			wish{method: "GET", url: url + "/events", share: 1, expectation: expectation{"events", eventsEnd}},
+			wish{method: "GET", url: url + "/slow", share: 1, expectation: expectation{"slow (2s)", slowEnd}},
+		)
+	}
+	return list
+}
+
+// deploys makes n in each service, the services beside each other. Each old
+// instance ends for real as soon as its deploy has returned.
+func (s *storm) deploys(n int) {
+	var services sync.WaitGroup
+	for _, service := range s.services {
+		services.Go(func() {
+			for range n {
+				if !s.deploy(service) {
+					return
+				}
+			}
+		})
+	}
+	services.Wait()
+}
+
+func (s *storm) deploy(service *stormService) (ok bool) {
+	old := service.now
+	s.awaitBusy(old)
+	next := startInstance(s.t, service.next)
+	if next == nil {
+		return false
+	}
+	_, stderr, code := s.d.run(append([]string{"deploy", service.name, "--target", next.address}, service.flags...)...)
+	if code != 0 {
+		s.t.Errorf("deploy %d of %s failed: %s", service.deploys, service.name, stderr)
+		return false
+	}
+	if cut := old.end(); cut != 0 {
+		s.t.Errorf("deploy %d of %s returned with %d requests still on the old target", service.deploys, service.name, cut)
+	}
+	if late := old.late.Load(); late != 0 {
+		s.t.Errorf("deploy %d of %s: %d requests came to the old target after its drain", service.deploys, service.name, late)
+	}
+	service.now, service.next = next, old.address
+	service.deploys++
+	return true
+}
+
+// awaitBusy waits until an instance has served some requests and has some more
+// under way.
+func (s *storm) awaitBusy(i *instance) {
+	s.t.Helper()
+	eventually(s.t, "the load reaches "+i.address, func() error {
+		if served, underWay := i.served.Load(), i.underWay.Load(); served < 50 || underWay < 4 {
+			return fmt.Errorf("%d requests served, %d under way", served, underWay)
+		}
+		return nil
+	})
+}
+
+// end stops the load and prints what became of it.
+func (s *storm) end(title string) {
+	s.t.Helper()
+	for _, a := range s.attacks {
+		a.stop()
+	}
+	for _, client := range s.stricts {
+		client.end()
+	}
+	for _, a := range s.attacks {
+		a.count(&s.tally)
+	}
+	s.tally.note("%s in all", time.Since(s.began).Round(100*time.Millisecond))
+	s.tally.print(s.t, title)
+	for _, kind := range []string{"HTTP/1.1 GET", "TLS GET", "h2 GET", "h2 slow (2s)", "TLS WebSocket echo", "HTTP/1.1 strict POST"} {
+		if len(s.tally.took[kind]) == 0 {
+			s.t.Errorf("not one request of the kind %q", kind)
+		}
+	}
+}
+
+// Deploys under load at a constant rate, with old targets that are gone the
+// moment their deploy returns.
+func TestDeployStorm(t *testing.T) {
+	t.Parallel()
+	d := startDaemon(t)
+	s := startStorm(t, d, 100)
+	s.deploys(either(100, 4))
+	s.tally.note("%d deploys", s.services[0].deploys+s.services[1].deploys)
+	s.end("deploy storm")
+	s.tally.nothingLost(t)
+}
