@@ -64,12 +64,13 @@ type conn struct {
 	refunds       int   // what it may send again, but was not told
 	earned        int   // frames that it may send at our expense
 
-	retiring bool   // the first GOAWAY has gone out
-	refusing bool   // the last GOAWAY has: later streams are not looked at
-	ending   bool   // nothing more is sent, but for what is pending
-	finished bool   // that has gone, too
-	broken   bool   // writes have failed, or the reader has ended
-	accepted uint32 // the last one that is, then
+	departing bool   // the server is
+	retiring  bool   // the first GOAWAY has gone out
+	refusing  bool   // the last GOAWAY has: later streams are not looked at
+	ending    bool   // nothing more is sent, but for what is pending
+	finished  bool   // that has gone, too
+	broken    bool   // writes have failed, or the reader has ended
+	accepted  uint32 // the last one that is, then
 }
 
 func newConn(s *Server, socket net.Conn, peer Peer) *conn {

@@ -15,6 +15,19 @@ func (c *conn) retire() {
 	c.retireLocked()
 }
 
+// retireSoon is retire, but that a client that has asked for nothing yet has a
+// while to do so: many would not, once they were told to go.
+func (c *conn) retireSoon(quiet time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.departing = true
+	if c.requests > 0 {
+		c.retireLocked()
+		return
+	}
+	time.AfterFunc(quiet, c.retire)
+}
+
 func (c *conn) retireLocked() {
 	if c.retiring || c.ending || c.broken {
 		return

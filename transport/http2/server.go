@@ -64,10 +64,11 @@ type Server struct {
 	config Config
 	clock  clock.Clock
 
-	mu       sync.Mutex
-	conns    map[*conn]struct{}
-	draining bool
-	none     chan struct{} // closed when the last connection goes; nil: nobody waits
+	mu     sync.Mutex
+	conns  map[*conn]struct{}
+	quiet  time.Duration // that a client still has to ask for something; 0: not departing
+	closed bool          // no other connection may begin
+	none   chan struct{} // closed when the last connection goes; nil: nobody waits
 }
 
 // NewServer makes a Server.
@@ -80,10 +81,14 @@ func NewServer(config Config) *Server {
 // error says why the connection ended, but for what is in good order.
 func (s *Server) Serve(socket net.Conn, peer Peer) error {
 	c := newConn(s, socket, peer)
-	if !s.add(c) {
+	quiet, ok := s.add(c)
+	if !ok {
 		return socket.Close()
 	}
 	defer s.remove(c)
+	if quiet > 0 {
+		c.retireSoon(quiet)
+	}
 	return c.serve()
 }
 
@@ -110,14 +115,26 @@ func (s *Server) RetireIdle() bool {
 	return longest != nil
 }
 
+// Retire has all connections go in good order (GOAWAY), and those that are still
+// to be served. A client that has not asked for anything yet is told after the
+// answer to its first request, or when quiet has passed without one. It does not
+// wait.
+func (s *Server) Retire(quiet time.Duration) {
+	s.mu.Lock()
+	s.quiet = quiet
+	s.mu.Unlock()
+	s.each(func(c *conn) { c.retireSoon(quiet) })
+}
+
 // Shutdown tells all clients to go (GOAWAY), and waits for requests to end.
 // Connections that are still there when ctx ends are cut off, and the error says
 // so.
 func (s *Server) Shutdown(ctx context.Context) error {
-	none := s.drain()
+	none := s.close()
 	if none == nil {
 		return nil
 	}
+	s.each((*conn).retire)
 	select {
 	case <-none:
 		return nil
@@ -133,27 +150,23 @@ func (s *Server) Shutdown(ctx context.Context) error {
 
 // Close cuts all connections off.
 func (s *Server) Close() {
-	s.mu.Lock()
-	s.draining = true
-	s.mu.Unlock()
+	s.close()
 	s.each((*conn).cut)
 }
 
-// drain retires all connections. It returns what is closed when they are gone.
-func (s *Server) drain() <-chan struct{} {
+// close lets no connection begin. It returns what is closed when none is left,
+// or nil if there is none.
+func (s *Server) close() <-chan struct{} {
 	s.mu.Lock()
-	s.draining = true
+	defer s.mu.Unlock()
+	s.closed = true
 	if len(s.conns) == 0 {
-		s.mu.Unlock()
 		return nil
 	}
 	if s.none == nil {
 		s.none = make(chan struct{})
 	}
-	none := s.none
-	s.mu.Unlock()
-	s.each((*conn).retire)
-	return none
+	return s.none
 }
 
 func (s *Server) each(f func(*conn)) {
@@ -168,14 +181,14 @@ func (s *Server) each(f func(*conn)) {
 	}
 }
 
-func (s *Server) add(c *conn) bool {
+func (s *Server) add(c *conn) (quiet time.Duration, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.draining {
-		return false
+	if s.closed {
+		return 0, false
 	}
 	s.conns[c] = struct{}{}
-	return true
+	return s.quiet, true
 }
 
 func (s *Server) remove(c *conn) {

@@ -58,7 +58,7 @@ func (c *conn) begin(h *head, length int64) error {
 	c.resting = false
 	c.requests++
 	c.earned += 2 // frames about its priority and window
-	if c.requests == c.config.MaxRequests {
+	if c.requests == c.config.MaxRequests || c.departing {
 		c.retireLocked()
 	}
 	c.mu.Unlock()

@@ -16,10 +16,10 @@ import (
 // conn is one HTTP/1.x connection, served by one goroutine. Between requests it
 // has no buffers and no exchange:
 //
-//	handshake -> idle -> busy -> idle -> … -> closed
+//	handshake, busy -> idle -> busy -> idle -> … -> closed
 //
-// closeIdle closes it in the first two states, without a race against the first
-// byte of a request. A goroutine that has served a request has a stack to match:
+// closeIdle closes it while it is idle, without a race against the first byte of
+// a request. A goroutine that has served a request has a stack to match:
 // when no other one follows soon, a new goroutine waits in its place.
 type conn struct {
 	server *Server
@@ -29,6 +29,7 @@ type conn struct {
 	peer   peer
 
 	state   atomic.Int32
+	quiet   atomic.Int64                 // since when it is idle, in ns of Unix time
 	current atomic.Pointer[wireExchange] // set from a request's head to its end
 	x       *wireExchange                // nil while idle
 	inlet   inlet
@@ -43,8 +44,8 @@ type conn struct {
 const restAfter = 100 * time.Millisecond
 
 const (
-	idle int32 = iota
-	busy
+	busy int32 = iota // or in its handshake
+	idle
 	closed
 	passed // on to HTTP/2
 )
@@ -117,7 +118,7 @@ func (c *conn) next() bool {
 	if c.x != nil { // its first byte has come with the request before
 		return true
 	}
-	if !c.rest() || c.await() != nil || !c.wake() {
+	if c.await(c.rest()) != nil || !c.wake() {
 		return false
 	}
 	c.rested = false
@@ -126,12 +127,12 @@ func (c *conn) next() bool {
 }
 
 // await waits for the first bytes of a request.
-func (c *conn) await() error {
+func (c *conn) await(now time.Time) error {
 	if idle := c.server.idleTimeout; c.rested || idle < 2*restAfter {
-		c.limit(idle)
+		c.limit(now, idle)
 		return c.inlet.await()
 	}
-	c.limit(restAfter)
+	c.limit(now, restAfter)
 	err := c.inlet.await()
 	c.resting = errors.Is(err, os.ErrDeadlineExceeded)
 	return err
@@ -165,11 +166,15 @@ func (c *conn) dismiss() {
 	c.x = nil
 }
 
-// rest and wake are the ways into and out of idle. They fail if the connection
-// is, or is to be, closed.
-func (c *conn) rest() bool {
-	c.state.CompareAndSwap(busy, idle)
-	return !c.server.draining.Load()
+// rest and wake are the ways into and out of idle. wake fails if the connection
+// was closed.
+func (c *conn) rest() (now time.Time) {
+	now = time.Now()
+	if !c.rested {
+		c.quiet.Store(now.UnixNano())
+		c.state.CompareAndSwap(busy, idle)
+	}
+	return now
 }
 
 func (c *conn) wake() bool { return c.state.CompareAndSwap(idle, busy) }
@@ -228,7 +233,11 @@ func (g gate) Read(p []byte) (int, error) {
 	if err := g.conn.beforeRead(); err != nil {
 		return 0, err
 	}
-	return g.Conn.Read(p)
+	n, err := g.Conn.Read(p)
+	if n > 0 && g.conn.x == nil && g.conn.server.draining.Load() {
+		g.conn.quiet.Store(time.Now().UnixNano()) // a part of TLS's, of which a request may come
+	}
+	return n, err
 }
 
 func (c *conn) beforeRead() error {
@@ -243,10 +252,10 @@ func (c *conn) beforeRead() error {
 	return nil
 }
 
-// limit makes reads fail after d or a little later: the deadline is left alone
-// where it is about right, since moving it costs.
-func (c *conn) limit(d time.Duration) {
-	want := time.Now().Add(d)
+// limit makes reads fail d after now or a little later: the deadline is left
+// alone where it is about right, since moving it costs.
+func (c *conn) limit(now time.Time, d time.Duration) {
+	want := now.Add(d)
 	if late := c.until.Sub(want); late < 0 || late > d/4 {
 		c.setReadDeadline(want.Add(d / 8))
 	}

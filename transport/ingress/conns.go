@@ -10,20 +10,19 @@ import (
 type conns struct {
 	most int // that may be open at once; 0: no limit
 
-	mu      sync.Mutex
-	open    map[*conn]struct{}
-	passed  int           // on to HTTP/2
-	retire  func() bool   // has an idle one of those go, if there is one
-	closing bool          // no other one may open
-	none    chan struct{} // closed when the last one goes; nil: nobody waits
+	mu     sync.Mutex
+	open   map[*conn]struct{}
+	passed int           // on to HTTP/2
+	retire func() bool   // has an idle one of those go, if there is one
+	none   chan struct{} // closed when the last one goes; nil: nobody waits
 }
 
-// add takes in a connection. It returns false if it is too late for one, or if
-// there are too many and none of them is idle: else an idle one is closed.
+// add takes in a connection. It returns false if there are too many and none of
+// them is idle: else an idle one is closed.
 func (cs *conns) add(c *conn) bool {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
-	if cs.closing || cs.most > 0 && cs.size() >= cs.most && !cs.closeOneIdle() {
+	if cs.most > 0 && cs.size() >= cs.most && !cs.closeOneIdle() {
 		return false
 	}
 	if cs.open == nil {
@@ -52,7 +51,11 @@ func (cs *conns) remove(c *conn) {
 
 func (cs *conns) drop(c *conn) {
 	delete(cs.open, c)
-	if len(cs.open) == 0 && cs.none != nil {
+	cs.tellIfNone()
+}
+
+func (cs *conns) tellIfNone() {
+	if cs.size() == 0 && cs.none != nil {
 		close(cs.none)
 		cs.none = nil
 	}
@@ -71,6 +74,7 @@ func (cs *conns) passedAway() {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
 	cs.passed--
+	cs.tellIfNone()
 }
 
 // each calls f with each connection. f must not wait.
@@ -82,18 +86,11 @@ func (cs *conns) each(f func(*conn)) {
 	}
 }
 
-// close lets no other connection open, and closes those that are idle.
-func (cs *conns) close() {
-	cs.mu.Lock()
-	cs.closing = true
-	cs.mu.Unlock()
-	cs.each(func(c *conn) { c.closeIdle() })
-}
-
-// wait returns nil once no connection is open, or ctx's error.
+// wait returns nil once no connection is open, those of HTTP/2 included, or
+// ctx's error.
 func (cs *conns) wait(ctx context.Context) error {
 	cs.mu.Lock()
-	if len(cs.open) == 0 {
+	if cs.size() == 0 {
 		cs.mu.Unlock()
 		return nil
 	}

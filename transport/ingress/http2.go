@@ -20,7 +20,7 @@ func newHTTP2(s *Server) *http2.Server {
 
 // serveHTTP2 serves the connection to its end, be it by net/http's server.
 func (c *conn) serveHTTP2(secure *tls.Conn) {
-	if !c.state.CompareAndSwap(idle, passed) {
+	if !c.state.CompareAndSwap(busy, passed) {
 		return
 	}
 	s := c.server

@@ -33,9 +33,6 @@ const (
 // and a client is kept awake by our pings.
 const defaultHTTP3Idle = 2 * time.Minute
 
-// cutTimeout is how long Shutdown waits for requests that it has cut off.
-const cutTimeout = 500 * time.Millisecond
-
 // HTTP3 serves HTTP/3 on a UDP port, on quic-go. Its requests become exchanges
 // in the way of HTTP/2's; nothing is accepted before the handshake is complete
 // (no 0-RTT), and nothing is upgraded.
@@ -49,12 +46,17 @@ type HTTP3 struct {
 	server     http3.Server
 	rush       rush
 
-	open    context.Context // ends when nobody is let in any more
-	leave   context.CancelFunc
-	ended   chan struct{} // closed at the end of Shutdown
-	mu      sync.Mutex    // orders begin and Shutdown
-	serving sync.WaitGroup
-	end     sync.Once
+	open      context.Context // ends when nobody is let in any more
+	leave     context.CancelFunc
+	retiring  sync.Once
+	departing sync.Once
+	whole     context.Context // ends when what is left is cut off
+	cut       context.CancelFunc
+	gone      chan struct{} // closed when all connections are
+	ended     chan struct{} // closed at the end of Shutdown
+	mu        sync.Mutex    // orders begin and depart
+	serving   sync.WaitGroup
+	end       sync.Once
 }
 
 // NewHTTP3 makes a server that does not serve yet. config.TLS is that of the
@@ -64,9 +66,11 @@ func NewHTTP3(config Config) *HTTP3 {
 		log:        config.Log,
 		complaints: &complaints{log: config.Log},
 		sessions:   newSessions(orDefault(config.IdleTimeout, defaultHTTP3Idle), config.MaxConnections),
+		gone:       make(chan struct{}),
 		ended:      make(chan struct{}),
 	}
 	h.open, h.leave = context.WithCancel(context.Background())
+	h.whole, h.cut = context.WithCancel(context.Background())
 	h.tls = h.http3TLS(config.TLS)
 	headTimeout := orDefault(config.HeadTimeout, defaultHeadTimeout)
 	h.quic = &quic.Config{
@@ -150,38 +154,6 @@ func (h *HTTP3) admit(transport *quic.Transport) error {
 func (h *HTTP3) listen(transport *quic.Transport) (*quic.Listener, error) {
 	defer slog.SetLogLoggerLevel(slog.SetLogLoggerLevel(slog.LevelDebug))
 	return transport.Listen(h.tls, h.quic)
-}
-
-// Shutdown lets nobody in any more, tells clients that (GOAWAY, RFC 9114,
-// section 5.2), and waits for their requests to end. Those that have not when
-// ctx ends are cut off, and the error says so.
-func (h *HTTP3) Shutdown(ctx context.Context) error {
-	h.mu.Lock()
-	h.leave()
-	h.mu.Unlock()
-	h.serving.Wait()
-	h.sessions.drain()
-	err := h.shutDown(ctx)
-	h.complaints.close()
-	h.end.Do(func() { close(h.ended) })
-	return err
-}
-
-func (h *HTTP3) shutDown(ctx context.Context) error {
-	done := make(chan error, 1)
-	go func() { done <- h.server.Shutdown(ctx) }()
-	select {
-	case err := <-done:
-		if err == nil {
-			return nil
-		}
-	case <-ctx.Done():
-		select {
-		case <-done:
-		case <-time.After(cutTimeout):
-		}
-	}
-	return fmt.Errorf("HTTP/3 requests that were still open when the time to shut down was up have been cut off: %w", context.Cause(ctx))
 }
 
 // door3 is the listener that quic-go's server sees. It lets nobody in once

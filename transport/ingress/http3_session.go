@@ -16,9 +16,9 @@ import (
 
 // sessions are the open connections of HTTP/3.
 type sessions struct {
-	idle     time.Duration
-	most     int         // 0: any number
-	draining atomic.Bool // a connection is closed soon after its last request
+	idle  time.Duration
+	most  int          // 0: any number
+	quiet atomic.Int64 // after its last request a connection is closed so soon; 0: after idle
 
 	mu   sync.Mutex
 	open map[*session]struct{}
@@ -50,7 +50,7 @@ func (all *sessions) begin(ctx context.Context, conn *quic.Conn) context.Context
 	s := &session{all: all, conn: conn}
 	s.mu.Lock()
 	all.add(s)
-	s.timer = time.AfterFunc(s.patience(), s.expire) // after add: drain finds the session, or it finds draining
+	s.timer = time.AfterFunc(s.patience(), s.expire) // after add: drain finds the session, or it finds quiet
 	s.mu.Unlock()
 	context.AfterFunc(conn.Context(), s.end)
 	return context.WithValue(ctx, sessionKey{}, s)
@@ -86,9 +86,12 @@ func (all *sessions) count() int {
 // full reports whether there may be no other connection.
 func (all *sessions) full() bool { return all.most > 0 && all.count() >= all.most }
 
-// drain has each connection closed soon after its last request.
-func (all *sessions) drain() {
-	all.draining.Store(true)
+// drain has each connection closed when it was without a request for that long.
+// The first call counts.
+func (all *sessions) drain(quiet time.Duration) {
+	if !all.quiet.CompareAndSwap(0, int64(quiet)) {
+		return
+	}
 	all.mu.Lock()
 	open := slices.Collect(maps.Keys(all.open))
 	all.mu.Unlock()
@@ -132,8 +135,8 @@ const farewell = 500 * time.Millisecond
 
 // patience is how long the connection may be without a request.
 func (s *session) patience() time.Duration {
-	if s.all.draining.Load() {
-		return max(farewell, 4*s.conn.ConnectionStats().SmoothedRTT)
+	if quiet := time.Duration(s.all.quiet.Load()); quiet > 0 {
+		return max(quiet, 4*s.conn.ConnectionStats().SmoothedRTT)
 	}
 	return s.all.idle
 }

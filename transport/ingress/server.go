@@ -17,7 +17,6 @@
 package ingress
 
 import (
-	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -94,8 +93,9 @@ type Server struct {
 	passage  *passage
 	draining atomic.Bool
 
-	mu        sync.Mutex
+	mu        sync.Mutex // orders keep and depart
 	listeners map[net.Listener]struct{}
+	accepting sync.WaitGroup
 	serving   sync.WaitGroup // net/http's Serve
 	webOnce   sync.Once
 }
@@ -143,8 +143,8 @@ func orDefault(d, otherwise time.Duration) time.Duration {
 	return d
 }
 
-// Serve serves the connections of one listener until Shutdown, and closes the
-// listener. It returns nil after Shutdown.
+// Serve serves the connections of one listener until Retire or Shutdown, and
+// closes the listener. It returns nil after these.
 func (s *Server) Serve(listener net.Listener) error {
 	defer listener.Close()
 	if !s.keep(listener) {
@@ -160,7 +160,7 @@ func (s *Server) Serve(listener net.Listener) error {
 	return nil
 }
 
-// keep makes Shutdown close a listener, unless it is too late for one.
+// keep makes depart close a listener, unless it is too late for one.
 func (s *Server) keep(listener net.Listener) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -168,6 +168,7 @@ func (s *Server) keep(listener net.Listener) bool {
 		return false
 	}
 	s.listeners[listener] = struct{}{}
+	s.accepting.Add(1)
 	return true
 }
 
@@ -175,6 +176,7 @@ func (s *Server) forget(listener net.Listener) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.listeners, listener)
+	s.accepting.Done()
 }
 
 // accept starts a goroutine for each connection. It returns the error that
@@ -206,38 +208,4 @@ func (s *Server) admit(socket net.Conn) {
 		return
 	}
 	go c.serve()
-}
-
-// Shutdown closes the listeners and idle connections, and waits for requests
-// and tunnels to end. Those that have not when ctx ends are cut off, and the
-// error says so.
-func (s *Server) Shutdown(ctx context.Context) error {
-	s.closeListeners()
-	s.conns.close()
-	err := s.web.Shutdown(ctx)
-	if err == nil {
-		err = s.http2.Shutdown(ctx)
-	}
-	if err == nil {
-		err = s.conns.wait(ctx)
-	}
-	if err != nil {
-		s.web.Close()
-		s.http2.Close()
-		s.conns.cut()
-		err = fmt.Errorf("what was still open when the time to shut down was up has been cut off: %w", err)
-	}
-	s.passage.Close()
-	s.serving.Wait()
-	s.complaints.close()
-	return err
-}
-
-func (s *Server) closeListeners() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.draining.Store(true)
-	for listener := range s.listeners {
-		listener.Close()
-	}
 }

@@ -76,7 +76,7 @@ func (x *wireExchange) waitForBody() error {
 	if x.upload.closed {
 		return errUploadClosed
 	}
-	x.conn.limit(x.conn.server.bodyStall)
+	x.conn.limit(time.Now(), x.conn.server.bodyStall)
 	return nil
 }
 
