@@ -2,6 +2,7 @@ package registry
 
 import (
 	"errors"
+	"time"
 
 	"kamal-proxy/actors/service"
 	"kamal-proxy/actors/spec"
@@ -12,8 +13,7 @@ import (
 // record, its removal.
 type change struct {
 	entry  *entry
-	record *spec.Record
-	assets service.Assets
+	claim  service.Claim
 	remove *Remove
 }
 
@@ -29,6 +29,9 @@ func (r *registry) claim(c service.Claim) {
 	case r.closing:
 		e.ref.Tell(service.Refused{Err: service.ErrShutdown})
 		return
+	case r.handover.done:
+		e.ref.Tell(service.Refused{Err: ErrMoved})
+		return
 	}
 	if err := r.gains(e, &c.Record.Options); err != nil {
 		e.ref.Tell(service.Refused{Err: err})
@@ -36,7 +39,7 @@ func (r *registry) claim(c service.Claim) {
 	}
 	e.changing = true
 	r.reserved.put(e, &c.Record.Options)
-	r.save(&change{entry: e, record: c.Record, assets: c.Assets})
+	r.save(&change{entry: e, claim: c})
 }
 
 func (r *registry) save(c *change) {
@@ -54,7 +57,7 @@ func (r *registry) keep() {
 	r.saving, r.pending = r.pending, nil
 	records := r.committed
 	for _, c := range r.saving {
-		records = records.with(c.entry.name, c.record)
+		records = records.with(c.entry.name, c.claim.Record)
 	}
 	r.sequence++
 	r.store.Tell(store.Save{Sequence: r.sequence, Records: records})
@@ -76,20 +79,21 @@ func (r *registry) saved(s store.Saved) {
 	r.saving = nil
 	r.keep()
 	r.finish()
+	r.handedOver()
 }
 
 func (r *registry) settle(c *change, err error) {
-	if c.record == nil {
+	if c.remove != nil {
 		r.removed(c, err)
 		return
 	}
 	e := c.entry
 	e.changing = false
-	r.reserved.take(e, &c.record.Options)
+	r.reserved.take(e, &c.claim.Record.Options)
 	if err != nil {
 		e.ref.Tell(service.Refused{Err: notSaved(err)})
 	} else {
-		r.grant(e, c)
+		r.grant(e, &c.claim)
 	}
 	if e.removing != nil {
 		r.save(&change{entry: e, remove: e.removing})
@@ -99,15 +103,22 @@ func (r *registry) settle(c *change, err error) {
 // grant makes a saved change true. The service is told first, and the table
 // changed in the same Receive: whatever was routed before is in the service's
 // inbox before Granted.
-func (r *registry) grant(e *entry, c *change) {
-	e.ref.Tell(service.Granted{})
+func (r *registry) grant(e *entry, c *service.Claim) {
+	echo := r.echo()
+	e.ref.Tell(service.Granted{Echo: echo})
+	r.adopt(e, c.Record, c.Assets)
+	r.passOn(Following{e.name, c.What, c.Record, c.Assets, c.DrainTimeout}, e, echo)
+}
+
+// adopt routes to a service what its record says.
+func (r *registry) adopt(e *entry, record *spec.Record, assets service.Assets) {
 	if e.record != nil {
 		r.table.take(e, &e.record.Options)
 	}
-	e.adopt(c.record)
-	r.table.put(e, &c.record.Options)
-	r.committed = r.committed.with(e.name, c.record)
-	r.config.Sites.Put(c.record, c.assets)
+	e.adopt(record, assets)
+	r.table.put(e, &record.Options)
+	r.committed = r.committed.with(e.name, record)
+	r.config.Sites.Put(record, assets)
 }
 
 // remove begins to take a service away; a change of it that is being saved is
@@ -115,6 +126,7 @@ func (r *registry) grant(e *entry, c *change) {
 func (r *registry) remove(m Remove) {
 	e := r.entries[m.Service]
 	switch {
+	case r.parks(m.Service, m.Asking, m):
 	case r.closing:
 		m.Answer(struct{}{}, service.ErrShutdown)
 	case e == nil || e.record == nil:
@@ -137,17 +149,25 @@ func (r *registry) removed(c *change, err error) {
 	if err != nil {
 		c.remove.Answer(struct{}{}, notSaved(err))
 	} else {
-		e.ref.Tell(&service.Remove{Asker: c.remove.Asker, DrainTimeout: c.remove.DrainTimeout})
-		r.table.take(e, &e.record.Options)
-		r.config.Sites.Remove(e.name)
-		r.committed = r.committed.with(e.name, nil)
-		delete(r.entries, e.name)
-		e.leaving = true
+		r.drop(e, c.remove.Asker, c.remove.DrainTimeout)
 		r.config.Log.Info().Str("service", e.name).Msg("Removed")
 	}
 	for _, m := range waiting {
 		r.Receive(m)
 	}
+}
+
+// drop takes a service's hosts away, and lets it drain.
+func (r *registry) drop(e *entry, asker *service.Asker, timeout time.Duration) {
+	echo := r.echo()
+	e.ref.Tell(&service.Remove{Asker: asker, DrainTimeout: timeout, Echo: echo})
+	r.table.take(e, &e.record.Options)
+	r.config.Sites.Remove(e.name)
+	r.committed = r.committed.with(e.name, nil)
+	delete(r.entries, e.name)
+	e.leaving = true
+	r.passOn(Following{Service: e.name, What: service.Removed, DrainTimeout: timeout}, e, echo)
+	r.conclude(e)
 }
 
 var errNotSaved = errors.New("nothing was changed, because the state could not be saved")

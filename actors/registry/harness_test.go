@@ -30,7 +30,7 @@ type world struct {
 	log      *locked
 	began    time.Time
 
-	mu        sync.Mutex
+	mu        *sync.Mutex
 	apps      map[string]*app
 	requests  []*request
 	answers   []*request // in the order in which they were answered
@@ -55,8 +55,11 @@ func play(t *testing.T, test func(w *world)) {
 	})
 }
 
-func newWorld(t *testing.T) *world {
-	w := &world{T: t, apps: map[string]*app{}, disk: &disk{}, log: &locked{}, began: time.Now()}
+func newWorld(t *testing.T) *world { return newSuccessor(t, nil, &sync.Mutex{}) }
+
+// newSuccessor is a world that takes over from another, with the same lock.
+func newSuccessor(t *testing.T, p registry.Predecessor, mu *sync.Mutex) *world {
+	w := &world{T: t, mu: mu, apps: map[string]*app{}, disk: &disk{}, log: &locked{}, began: time.Now()}
 	log := zerolog.New(w.log)
 	var err error
 	if w.system, err = system.New(log); err != nil {
@@ -65,6 +68,7 @@ func newWorld(t *testing.T) *world {
 	w.registry = registry.Spawn(registry.Config{
 		System: w.system, Log: log, Store: w.disk.spawn(w.system),
 		Connect: w.connect, Check: w.check, MaxHeld: maxHeld,
+		Predecessor: p,
 		Forgotten: func(name string) { w.forgotten = append(w.forgotten, name) },
 	})
 	return w

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"kamal-proxy/actors/service"
+	"kamal-proxy/actors/spec"
 	"kamal-proxy/actors/store"
 	"kamal-proxy/actors/system"
 )
@@ -48,6 +49,40 @@ type Restore struct {
 	Services []service.Restore
 }
 
+// HandOver is told by main when a successor is about to take over: what is
+// ordered from now on waits, and what is under way ends, drains too. Then it is
+// answered with what is committed, and this process writes the state file no
+// more. Requests go on as before.
+type HandOver struct {
+	*system.Reply[store.Snapshot]
+}
+
+// TakeBack is told by main when the successor has failed: the orders that wait
+// are carried out as if nothing had happened.
+type TakeBack struct{}
+
+// Yield is told by main when the successor serves: the orders that wait, and all
+// later ones, are answered with ErrMoved.
+type Yield struct{}
+
+// Follow is told by main what the successor has committed, after a HandOver,
+// one by one: this process does the same with the requests that it still has,
+// and answers when what the order ended has ended.
+type Follow struct {
+	*system.Reply[struct{}]
+	Following
+}
+
+// Following is one change of a service, as a successor tells it the process
+// before it.
+type Following struct {
+	Service      string
+	What         service.Change
+	Record       *spec.Record   // nil: it was removed
+	Assets       service.Assets // loaded for Record; looked at if it was deployed, or is not known
+	DrainTimeout time.Duration
+}
+
 // Quiesce is told by main when the proxy begins to end, before the listeners
 // drain: requests that wait in a pause are answered 503, tunnels are ended.
 type Quiesce struct{}
@@ -67,6 +102,10 @@ func (Order) registryMessage()       {}
 func (Remove) registryMessage()      {}
 func (List) registryMessage()        {}
 func (Restore) registryMessage()     {}
+func (HandOver) registryMessage()    {}
+func (TakeBack) registryMessage()    {}
+func (Yield) registryMessage()       {}
+func (Follow) registryMessage()      {}
 func (Quiesce) registryMessage()     {}
 func (Shutdown) registryMessage()    {}
 func (fromService) registryMessage() {}

@@ -42,6 +42,9 @@ type Config struct {
 	MaxHeld int
 	// Sites is told what is in force for handshakes; nil: there are none.
 	Sites Sites
+	// Predecessor is the process that this one takes over from; nil: there is
+	// none.
+	Predecessor Predecessor
 	// Forgotten is called when a service is no more; it must not wait.
 	Forgotten func(name string)
 }
@@ -69,9 +72,10 @@ type registry struct {
 	pending   []*change // what goes there next
 	sequence  uint64    // of the last save
 
-	closing bool // no order is taken any more
-	ending  []Shutdown
-	ended   bool // the services were told to end
+	handover handover
+	closing  bool // no order is taken any more
+	ending   []Shutdown
+	ended    bool // the services were told to end
 }
 
 // entry is one service as the registry knows it. Without a record it has
@@ -81,6 +85,7 @@ type entry struct {
 	name   string
 	ref    service.Ref
 	record *spec.Record
+	assets service.Assets
 	given  int // deploys that were forwarded
 
 	root      bool // it is at the root of its hosts
@@ -91,10 +96,11 @@ type entry struct {
 	removing *Remove   // accepted, not saved yet
 	waiting  []Message // orders for whoever has the name after that
 	leaving  bool      // removed, draining
+	turn     uint64    // of the Conclude that it has not answered yet, or 0
 }
 
-func (e *entry) adopt(r *spec.Record) {
-	e.record = r
+func (e *entry) adopt(r *spec.Record, assets service.Assets) {
+	e.record, e.assets = r, assets
 	e.firstHost = r.Options.Hosts[0]
 	e.root = false
 	for _, prefix := range r.Options.PathPrefixes {
@@ -157,6 +163,14 @@ func (r *registry) command(m Message) {
 		r.saved(m.Saved)
 	case Restore:
 		r.restore(m)
+	case HandOver:
+		r.handOver(m)
+	case TakeBack:
+		r.takeBack()
+	case Yield:
+		r.yield()
+	case Follow:
+		r.follow(m)
 	case Quiesce:
 		r.quiesce()
 	case Shutdown:
@@ -177,6 +191,9 @@ func (r *registry) route(q *service.Route) {
 
 // order forwards an operator's order; a deploy makes its service.
 func (r *registry) order(o Order) {
+	if r.parks(o.Service, o.Asking, o) {
+		return
+	}
 	if r.closing {
 		o.Asking().Answer(struct{}{}, service.ErrShutdown)
 		return
@@ -199,6 +216,7 @@ func (r *registry) order(o Order) {
 		e.given++
 	}
 	e.ref.Tell(o.Order)
+	r.conclude(e)
 }
 
 // deploy forwards a deploy unless its hosts are taken already. They are looked
@@ -234,6 +252,8 @@ func (r *registry) heard(event service.Event) {
 		r.claim(event)
 	case service.Gone:
 		r.gone(event)
+	case service.Idle:
+		r.idle(event)
 	}
 }
 
@@ -252,6 +272,7 @@ func (r *registry) gone(m service.Gone) {
 		delete(r.entries, e.name)
 	}
 	e.ref.Stop()
+	r.concluded(e)
 	r.finish()
 	if r.entries[e.name] == nil && r.config.Forgotten != nil {
 		r.config.Forgotten(e.name)
@@ -268,16 +289,14 @@ func (r *registry) restore(m Restore) {
 		}
 		e := r.spawn(record.Name)
 		e.ref.Tell(restored)
-		e.adopt(record)
-		r.table.put(e, &record.Options)
-		r.config.Sites.Put(record, restored.Assets)
-		r.committed = r.committed.with(e.name, record)
+		r.adopt(e, record, restored.Assets)
 	}
 	m.Answer(struct{}{}, nil)
 }
 
 func (r *registry) quiesce() {
 	r.closing = true
+	r.abandon()
 	for _, e := range r.byID {
 		e.ref.Tell(service.Quiesce{})
 	}
@@ -285,6 +304,7 @@ func (r *registry) quiesce() {
 
 func (r *registry) end(m Shutdown) {
 	r.closing = true
+	r.abandon()
 	r.ending = append(r.ending, m)
 	r.finish()
 }

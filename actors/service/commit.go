@@ -1,15 +1,21 @@
 package service
 
-import "kamal-proxy/actors/spec"
+import (
+	"time"
+
+	"kamal-proxy/actors/spec"
+)
 
 // commit is a change of the service's record on its way to disk: first the
 // registry keeps it (Claim), then it takes effect. One is with the registry at
 // a time, the others wait; each is worked out from what is committed when its
 // turn comes.
 type commit struct {
+	what   Change
+	drain  time.Duration            // how long what it ends may take; 0 where nothing drains
 	change func(*spec.Record) error // of a copy
 	assets *Assets                  // that come with the change; nil: they stay
-	apply  func()                   // it is on disk
+	apply  func(*Echo)              // it is on disk
 	refuse func(error)              // it is not, and nothing has changed
 }
 
@@ -43,11 +49,11 @@ func (s *service) claim() {
 			assets = *c.assets
 		}
 		s.claimed = &claimed{c, next, assets}
-		s.config.Tell(Claim{Service: s.config.ID, Record: next, Assets: assets})
+		s.config.Tell(Claim{Service: s.config.ID, What: c.what, Record: next, Assets: assets, DrainTimeout: c.drain})
 	}
 }
 
-func (s *service) granted() {
+func (s *service) granted(echo *Echo) {
 	c := s.claimed
 	if c == nil {
 		return
@@ -55,7 +61,7 @@ func (s *service) granted() {
 	s.claimed = nil
 	s.assets = c.assets
 	s.adopt(c.record)
-	c.apply()
+	c.apply(echo)
 	s.claim()
 }
 

@@ -136,8 +136,9 @@ func (s *service) commitDeploy(d *deploy) {
 		d.timer.Stop()
 	}
 	c := &commit{
+		what: d.Slot.change(), drain: d.How.DrainTimeout,
 		change: d.change,
-		apply:  func() { s.switchTo(d) },
+		apply:  func(echo *Echo) { s.switchTo(d, echo) },
 		refuse: func(err error) { s.failDeploy(d, err) },
 	}
 	if d.Slot == Active {
@@ -165,25 +166,28 @@ func (d *deploy) change(r *spec.Record) error {
 // switchTo swaps the pools: every request routed before this message is on the
 // old one, every later one goes to the new. Nothing makes the deploy fail any
 // more.
-func (s *service) switchTo(d *deploy) {
+func (s *service) switchTo(d *deploy, echo *Echo) {
 	old := s.slots[d.Slot]
 	s.slots[d.Slot] = d.pool
 	s.serve(d.pool)
 	s.endDeploy(d)
 	s.notify(d.Asker, Progress{Stage: StageSwitched, Elapsed: time.Since(d.since)})
 	s.logSwitch(d)
-	s.replace(old, d)
+	s.replace(old, d, echo)
 	s.nextDeploy()
 }
 
 // replace retires the pool before, and answers the deploy when it has drained.
-func (s *service) replace(old *pool, d *deploy) {
-	if old == nil {
+func (s *service) replace(old *pool, d *deploy, echo *Echo) {
+	var pools []*pool
+	if old != nil {
+		s.retire(old)
+		pools = append(pools, old)
+	} else if echo == nil {
 		d.done(nil)
 		return
 	}
-	s.retire(old)
-	s.drain(&drain{pools: []*pool{old}, asker: d.Asker, since: d.since, then: func() { d.done(nil) }}, d.How.DrainTimeout)
+	s.drain(&drain{pools: pools, echo: echo, asker: d.Asker, since: d.since, then: func() { d.done(nil) }}, d.How.DrainTimeout)
 }
 
 // failDeploy ends a deploy that did not switch; nothing has changed.

@@ -13,6 +13,7 @@ const severedGrace = time.Second
 // drain waits until pools have no leases left, or until its time is up.
 type drain struct {
 	pools   []*pool
+	echo    *Echo // nil: there is no process before this one
 	asker   *Asker
 	since   time.Time // when the order was accepted
 	timer   *time.Timer
@@ -54,6 +55,9 @@ func (d *drain) waits() int {
 	n := 0
 	for _, p := range d.pools {
 		n += p.leases.count
+	}
+	if d.echo.waits() {
+		n++
 	}
 	return n
 }

@@ -11,61 +11,64 @@ import (
 // switched, or was removed. Its text is interface.
 var ErrNoService = errors.New("service not found")
 
-func (s *service) pause(o *Pause) {
+func (s *service) pausing(o *Pause) *commit {
 	since := time.Now()
-	s.commit(&commit{
+	return &commit{
+		what: Paused, drain: o.DrainTimeout,
 		change: func(r *spec.Record) error {
 			r.PauseController.State = spec.Paused
 			r.PauseController.FailAfter = o.MaxPause
 			return nil
 		},
-		apply: func() {
+		apply: func(echo *Echo) {
 			s.logPause(o)
-			s.quieten(o.Asker, since, o.DrainTimeout)
+			s.quieten(o.Asker, echo, since, o.DrainTimeout)
 		},
 		refuse: o.done,
-	})
+	}
 }
 
-func (s *service) stop(o *Stop) {
+func (s *service) stopping(o *Stop) *commit {
 	since := time.Now()
-	s.commit(&commit{
+	return &commit{
+		what: Halted, drain: o.DrainTimeout,
 		change: func(r *spec.Record) error {
 			r.PauseController.State = spec.Stopped
 			r.PauseController.StopMessage = o.Message
 			return nil
 		},
-		apply: func() {
+		apply: func(echo *Echo) {
 			s.logStop(o)
 			s.release(func(r *Route) { s.refuse(r, 0) })
-			s.quieten(o.Asker, since, o.DrainTimeout)
+			s.quieten(o.Asker, echo, since, o.DrainTimeout)
 		},
 		refuse: o.done,
-	})
+	}
 }
 
 // quieten waits until the requests on the targets that serve have ended; a
 // resume ends the wait. Those on targets that were replaced before are their
 // own deploy's to wait for: a slow drain delays no other order.
-func (s *service) quieten(a *Asker, since time.Time, timeout time.Duration) {
+func (s *service) quieten(a *Asker, echo *Echo, since time.Time, timeout time.Duration) {
 	s.notify(a, Progress{Stage: StageSwitched, Elapsed: time.Since(since)})
-	s.drain(&drain{pools: s.serving(), asker: a, since: since, byGate: true, then: func() { a.done(nil) }}, timeout)
+	s.drain(&drain{pools: s.serving(), echo: echo, asker: a, since: since, byGate: true, then: func() { a.done(nil) }}, timeout)
 }
 
-func (s *service) resume(o *Resume) {
-	s.commit(&commit{
+func (s *service) resuming(o *Resume) *commit {
+	return &commit{
+		what: Resumed,
 		change: func(r *spec.Record) error {
 			r.PauseController.State = spec.Running
 			return nil
 		},
-		apply: func() {
+		apply: func(*Echo) {
 			s.logResume()
 			s.endDrains(func(d *drain) bool { return d.byGate && !d.severed })
 			s.release(s.route)
 			o.done(nil)
 		},
 		refuse: o.done,
-	})
+	}
 }
 
 // endDrains ends those drains without cutting anything off.
@@ -81,8 +84,9 @@ func (s *service) endDrains(which func(*drain) bool) {
 	}
 }
 
-func (s *service) split(o *Split) {
-	s.commit(&commit{
+func (s *service) splitting(o *Split) *commit {
+	return &commit{
+		what: Divided,
 		change: func(r *spec.Record) error {
 			if o.Rollout != nil && len(r.RolloutTargets) == 0 {
 				return ErrNoRollout
@@ -90,12 +94,12 @@ func (s *service) split(o *Split) {
 			r.Rollout = o.Rollout
 			return nil
 		},
-		apply: func() {
+		apply: func(*Echo) {
 			s.logSplit(o.Rollout)
 			o.done(nil)
 		},
 		refuse: o.done,
-	})
+	}
 }
 
 // remove ends everything but the requests under way, and when those have
@@ -113,7 +117,7 @@ func (s *service) remove(o *Remove) {
 			s.gone()
 		}
 	}
-	s.drain(&drain{pools: serving, asker: o.Asker, since: time.Now(), then: func() {
+	s.drain(&drain{pools: serving, echo: o.Echo, asker: o.Asker, since: time.Now(), then: func() {
 		o.done(nil)
 		ended()
 	}}, o.DrainTimeout)

@@ -82,6 +82,7 @@ type Split struct {
 type Remove struct {
 	*Asker
 	DrainTimeout time.Duration
+	Echo         *Echo
 }
 
 // Restore is sent by the registry at start, before anything else: the state
@@ -93,7 +94,7 @@ type Restore struct {
 
 // Granted is the registry's yes to a Claim: the record is on disk, and the
 // hosts are the service's from the next message on.
-type Granted struct{}
+type Granted struct{ Echo *Echo }
 
 // Refused is the registry's no to a Claim. Nothing has changed.
 type Refused struct{ Err error }
@@ -133,6 +134,9 @@ func (*Resume) serviceMessage()       {}
 func (*Split) serviceMessage()        {}
 func (*Remove) serviceMessage()       {}
 func (*Restore) serviceMessage()      {}
+func (*Follow) serviceMessage()       {}
+func (Echoed) serviceMessage()        {}
+func (Conclude) serviceMessage()      {}
 func (Granted) serviceMessage()       {}
 func (Refused) serviceMessage()       {}
 func (Quiesce) serviceMessage()       {}
@@ -152,9 +156,11 @@ type Event interface{ serviceEvent() }
 // where the hosts changed, to route them here. One is under way at a time; it
 // is answered by Granted or Refused.
 type Claim struct {
-	Service uint64 // the ID of Config
-	Record  *spec.Record
-	Assets  Assets // what Record names, loaded
+	Service      uint64 // the ID of Config
+	What         Change
+	Record       *spec.Record
+	Assets       Assets        // what Record names, loaded
+	DrainTimeout time.Duration // of the order; 0 where nothing drains
 }
 
 // Gone says that the service has nothing left to do: it was removed and has
@@ -168,6 +174,7 @@ type Gone struct {
 
 func (Claim) serviceEvent() {}
 func (Gone) serviceEvent()  {}
+func (Idle) serviceEvent()  {}
 
 // Slot is a place for targets.
 type Slot int
@@ -175,6 +182,19 @@ type Slot int
 const (
 	Active Slot = iota
 	Rollout
+)
+
+// Change is what an order makes of a service.
+type Change int
+
+const (
+	Deployed  Change = iota // it has new active targets
+	RolledOut               // it has new rollout targets
+	Divided                 // others are sent to the rollout targets, or nobody is
+	Paused
+	Halted // it is stopped
+	Resumed
+	Removed
 )
 
 // Assets are what a service's options name and what was loaded for it before

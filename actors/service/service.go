@@ -68,7 +68,9 @@ type service struct {
 	generation int // of timers
 	sweeper    sweeper
 	spare      *Lease
-	closing    bool // the proxy ends: nothing is held any more
+	concluding uint64 // the Conclude that is not answered yet, or 0
+	handedOver bool   // the orders are another process's, and followed
+	closing    bool   // the proxy ends: nothing is held any more
 	removed    bool
 }
 
@@ -85,9 +87,18 @@ func newService(config Config, self Ref) *service {
 
 // Receive implements system.Receiver.
 func (s *service) Receive(m Message) {
+	if r, ok := m.(*Route); ok {
+		s.route(r)
+		return
+	}
+	s.command(m)
+	if s.concluding != 0 {
+		s.conclude()
+	}
+}
+
+func (s *service) command(m Message) {
 	switch m := m.(type) {
-	case *Route:
-		s.route(m)
 	case Finish:
 		s.finish(m.Lease)
 	case Leave:
@@ -97,19 +108,25 @@ func (s *service) Receive(m Message) {
 	case *Deploy:
 		s.order(m)
 	case *Pause:
-		s.pause(m)
+		s.commit(s.pausing(m))
 	case *Stop:
-		s.stop(m)
+		s.commit(s.stopping(m))
 	case *Resume:
-		s.resume(m)
+		s.commit(s.resuming(m))
 	case *Split:
-		s.split(m)
+		s.commit(s.splitting(m))
 	case *Remove:
 		s.remove(m)
 	case *Restore:
 		s.restore(m)
+	case *Follow:
+		s.follow(m)
+	case Echoed:
+		s.echoed(m.Echo)
+	case Conclude:
+		s.concluding = m.Turn
 	case Granted:
-		s.granted()
+		s.granted(m.Echo)
 	case Refused:
 		s.refused(m.Err)
 	case *checked:

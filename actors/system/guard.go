@@ -74,7 +74,7 @@ func (g *guard[M]) live(m any) {
 
 func (g *guard[M]) crashed(asked Ticket, cause any, stack []byte) {
 	g.cell.system.crashed(g.cell.pid.ID, cause, stack)
-	asked.fail(ErrCrashed)
+	asked.Fail(ErrCrashed)
 
 	if now := time.Now(); now.Sub(g.last) > crashWindow {
 		g.row, g.last = 1, now

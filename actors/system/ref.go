@@ -50,12 +50,12 @@ func (c *cell) tell(m any) {
 // that was in the inbox before the stop needs none of this.
 func (c *cell) failWhenStopped(asked Ticket) {
 	if c.ended.Load() {
-		asked.fail(ErrStopped)
+		asked.Fail(ErrStopped)
 		return
 	}
 	go func() {
 		<-c.stopped
-		asked.fail(ErrStopped)
+		asked.Fail(ErrStopped)
 	}()
 }
 

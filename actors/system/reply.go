@@ -25,7 +25,8 @@ type Asked interface {
 	Fail(turn uint64, err error)
 }
 
-func (t Ticket) fail(err error) {
+// Fail answers the question with err, unless it has been answered.
+func (t Ticket) Fail(err error) {
 	if t.Asked != nil {
 		t.Asked.Fail(t.Turn, err)
 	}
