@@ -69,7 +69,7 @@ func newSuccessor(t *testing.T, p registry.Predecessor, mu *sync.Mutex) *world {
 		System: w.system, Log: log, Store: w.disk.spawn(w.system),
 		Connect: w.connect, Check: w.check, MaxHeld: maxHeld,
 		Predecessor: p,
-		Forgotten: func(name string) { w.forgotten = append(w.forgotten, name) },
+		Forgotten:   func(name string) { w.forgotten = append(w.forgotten, name) },
 	})
 	return w
 }
