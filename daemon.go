@@ -27,6 +27,7 @@ import (
 	"kamal-proxy/transport/exchange"
 	"kamal-proxy/transport/ingress"
 	"kamal-proxy/transport/metrics"
+	"kamal-proxy/transport/notify"
 	"kamal-proxy/transport/probe"
 	"kamal-proxy/transport/proxy"
 	"kamal-proxy/transport/upstream"
@@ -47,6 +48,7 @@ type daemon struct {
 	registry registry.Ref
 	policy   *certs.Policy
 	story    *proxy.Proxy
+	manager  *notify.Notifier
 
 	socket                 net.Listener
 	plain, secure, scraped net.Listener // scraped: the metrics port, nil without
@@ -62,7 +64,7 @@ func serve(ctx context.Context, o cli.RunOptions, stdout io.Writer) error {
 	defer stop()
 	signal.Ignore(syscall.SIGPIPE) // of stdout: whoever reads the log may end before the requests do
 	limitMemory()
-	d := &daemon{options: o, lines: accesslog.NewWriter(stdout), metrics: metrics.New()}
+	d := &daemon{options: o, lines: accesslog.NewWriter(stdout), metrics: metrics.New(), manager: notify.New()}
 	defer d.lines.Close()
 	d.log, d.access = accesslog.Setup(d.lines, o.Debug), accesslog.New(d.lines)
 
@@ -184,6 +186,8 @@ func (d *daemon) run(ctx context.Context) error {
 		start(func() error { return metrics.Serve(scraping, d.scraped, d.metrics) })
 	}
 	d.logStart()
+	d.sayReady()
+	servers.Go(func() { d.watch(scraping, ctx) })
 
 	var err error
 	select {
@@ -221,6 +225,7 @@ func (d *daemon) logStart() {
 // what runs may finish, then the actors end, and with them the last save.
 func (d *daemon) shutdown() {
 	d.log.Info().Msg("Server stopping")
+	d.tell(d.manager.Stopping("Ending what is under way"))
 	ctx, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
 	defer cancel()
 	d.registry.Tell(registry.Quiesce{})

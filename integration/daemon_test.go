@@ -45,25 +45,36 @@ const patience = 20 * time.Second
 
 // daemon is a running `kamal-proxy run`.
 type daemon struct {
-	t      *testing.T
-	home   string
-	args   []string
-	env    []string // beside the usual
-	bare   bool     // args are all there are
-	cmd    *exec.Cmd
-	exited chan struct{}
-	log    *logBuffer
-	http   int
-	https  int
-	metric int
+	t        *testing.T
+	home     string
+	args     []string
+	env      []string        // beside the usual
+	bare     bool            // args are all there are
+	activate func(*exec.Cmd) // changes the command before it starts; may be nil
+	cmd      *exec.Cmd
+	exited   chan struct{}
+	log      *logBuffer
+	http     int
+	https    int
+	metric   int
 }
 
 // startDaemon runs a daemon on free ports until the test ends.
 func startDaemon(t *testing.T, args ...string) *daemon {
 	t.Helper()
-	d := &daemon{t: t, home: shortTempDir(t), args: args}
+	d := newDaemon(t, args...)
 	d.start()
+	return d
+}
+
+// newDaemon makes a daemon that is yet to be started, and ends with the test.
+func newDaemon(t *testing.T, args ...string) *daemon {
+	t.Helper()
+	d := &daemon{t: t, home: shortTempDir(t), args: args}
 	t.Cleanup(func() {
+		if d.cmd == nil || d.cmd.Process == nil {
+			return
+		}
 		d.stop()
 		if strings.Contains(d.log.String(), "WARNING: DATA RACE") {
 			_, race, _ := strings.Cut(d.log.String(), "WARNING: DATA RACE")
@@ -106,6 +117,9 @@ func (d *daemon) start() {
 	d.log = &logBuffer{}
 	d.cmd.Stdout, d.cmd.Stderr = d.log, d.log
 	d.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if d.activate != nil {
+		d.activate(d.cmd)
+	}
 	if err := d.cmd.Start(); err != nil {
 		d.t.Fatal(err)
 	}

@@ -1,0 +1,159 @@
+package integration
+
+import (
+	"errors"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// manager is a fake systemd: it hears what services tell it.
+type manager struct {
+	t    *testing.T
+	path string
+	conn *net.UnixConn
+}
+
+func newManager(t *testing.T) *manager {
+	t.Helper()
+	path := filepath.Join(shortTempDir(t), "notify")
+	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	return &manager{t, path, conn}
+}
+
+// next returns the lines of the next message, of none when the time is up.
+func (m *manager) next(within time.Duration) []string {
+	m.t.Helper()
+	m.conn.SetReadDeadline(time.Now().Add(within))
+	packet := make([]byte, 4096)
+	n, err := m.conn.Read(packet)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return nil
+	}
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	return strings.Split(string(packet[:n]), "\n")
+}
+
+// hears waits for a message with a line.
+func (m *manager) hears(line string) []string {
+	m.t.Helper()
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); {
+		if message := m.next(time.Until(deadline)); slices.Contains(message, line) {
+			return message
+		}
+	}
+	m.t.Fatalf("the manager never heard %s", line)
+	return nil
+}
+
+func TestServiceManagerHearsHowItIs(t *testing.T) {
+	m := newManager(t)
+	d := newDaemon(t)
+	d.env = []string{"NOTIFY_SOCKET=" + m.path, "WATCHDOG_USEC=400000"}
+	d.start()
+	own := "MAINPID=" + strconv.Itoa(d.cmd.Process.Pid)
+	if got := m.hears("READY=1"); !slices.Contains(got, own) || !strings.Contains(strings.Join(got, " "), strconv.Itoa(d.http)) {
+		t.Errorf("ready is told by %q, want %s and a status with port %d", got, own, d.http)
+	}
+	for range 3 {
+		m.hears("WATCHDOG=1")
+	}
+
+	d.cmd.Process.Signal(syscall.SIGSTOP)
+	for m.next(300*time.Millisecond) != nil { // what was said before
+	}
+	d.cmd.Process.Signal(syscall.SIGCONT)
+	m.hears("WATCHDOG=1")
+
+	d.cmd.Process.Signal(syscall.SIGTERM)
+	m.hears("STOPPING=1")
+	<-d.exited
+	for _, sign := range []string{"TLS handshake", `"Request"`, "watchdog", `"level":"ERROR"`} {
+		if strings.Contains(d.log.String(), sign) {
+			t.Errorf("being watched left %s in the log:\n%s", sign, d.log)
+		}
+	}
+}
+
+// The sockets of a socket unit are served, and stay systemd's when the service
+// ends: who connects meanwhile is served by the next one.
+func TestSocketActivation(t *testing.T) {
+	dir := shortTempDir(t)
+	path := filepath.Join(dir, "kamal-proxy.sock")
+	var sockets []*os.File
+	ports := map[string]int{}
+	for _, name := range []string{"http", "https"} {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		ports[name] = l.Addr().(*net.TCPAddr).Port
+		sockets = append(sockets, fileOf(t, l))
+	}
+	orders, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer orders.Close()
+	sockets = append(sockets, fileOf(t, orders))
+
+	start := func() *daemon {
+		d := newDaemon(t)
+		d.home, d.bare = dir, true
+		d.args = []string{"--http-port", strconv.Itoa(ports["http"]), "--https-port", strconv.Itoa(ports["https"])}
+		d.activate = func(cmd *exec.Cmd) {
+			// systemd knows the number of the process that it starts; a shell
+			// that becomes the program knows its own.
+			cmd.Args = append([]string{"sh", "-c", `LISTEN_PID=$$ exec "$0" "$@"`, cmd.Path}, cmd.Args[1:]...)
+			cmd.Path = "/bin/sh"
+			cmd.Env = append(cmd.Env, "LISTEN_FDS=3", "LISTEN_FDNAMES=kamal-proxy.socket:kamal-proxy.socket:kamal-proxy.socket")
+			cmd.ExtraFiles = sockets
+		}
+		d.start()
+		return d
+	}
+	d := start()
+	a := startApp(t, "a")
+	d.must("deploy", "web", "--target", a.target())
+	if _, body := d.get("web.example", "/"); body != "a" {
+		t.Errorf("a request was answered %q, want a", body)
+	}
+	d.stop()
+
+	early, err := net.Dial("tcp", d.address())
+	if err != nil {
+		t.Fatalf("while no service runs, a connection is refused: %v", err)
+	}
+	defer early.Close()
+	start()
+	early.SetDeadline(time.Now().Add(patience))
+	early.Write([]byte("GET / HTTP/1.1\r\nHost: web.example\r\n\r\n"))
+	answer := make([]byte, 15)
+	if n, err := early.Read(answer); err != nil || string(answer[:n]) != "HTTP/1.1 200 OK" {
+		t.Errorf("who connected before the service ran got %q, %v, want 200", answer[:n], err)
+	}
+}
+
+func fileOf(t *testing.T, l net.Listener) *os.File {
+	t.Helper()
+	file, err := l.(interface{ File() (*os.File, error) }).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { file.Close() })
+	return file
+}
