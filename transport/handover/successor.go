@@ -1,0 +1,198 @@
+package handover
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"time"
+)
+
+// DefaultStartTimeout is how long a successor may take to get ready.
+const DefaultStartTimeout = 30 * time.Second
+
+// lastWords is how long to wait for what a process that has ended said last.
+const lastWords = 500 * time.Millisecond
+
+// Succession says who takes this process's place, and how.
+type Succession struct {
+	Binary string   // an absolute path
+	Args   []string // without the program's name
+	Env    []string
+	State  State
+	// Pass gives the command the sockets, by ExtraFiles and Env. It is called
+	// before anything else is added to these.
+	Pass func(*exec.Cmd) error
+	// StartTimeout is how long it may take to get ready; 0: DefaultStartTimeout.
+	StartTimeout time.Duration
+
+	// Follow is called for each Following, in their order, once the successor
+	// has been told to proceed. It must not wait; it calls done when what was
+	// replaced has drained.
+	Follow func(f Following, done func())
+	// End is called when the successor is told to end. It must not wait.
+	End func()
+}
+
+// Successor is the process that takes this one's place.
+type Successor struct {
+	Version    string
+	succession Succession
+	pair       *pair
+	process    *os.Process
+	ready      chan Ready
+	failed     chan Failed
+	exited     chan struct{} // closed when the process has ended
+	state      *os.ProcessState
+	errors     *lastLine
+}
+
+// Start starts the successor, and returns when it is ready. If it does not get
+// ready it is there no more, and the error says why.
+func (s Succession) Start() (*Successor, error) {
+	pair, theirs, err := newSocketPair()
+	if err != nil {
+		return nil, fmt.Errorf("unable to make a connection for the new process: %w", err)
+	}
+	defer theirs.Close()
+	n := &Successor{
+		succession: s, pair: pair,
+		ready: make(chan Ready, 1), failed: make(chan Failed, 1), exited: make(chan struct{}),
+	}
+	if err := n.start(theirs); err != nil {
+		pair.close()
+		return nil, err
+	}
+	go pair.each(n.take)
+	pair.send(message{State: &s.State})
+	if err := n.await(); err != nil {
+		n.process.Kill()
+		<-n.exited
+		pair.close()
+		return nil, err
+	}
+	return n, nil
+}
+
+// start starts the process. Until it proceeds, its standard error goes through
+// this one, for the last line of it may be all that it says about a failure.
+func (n *Successor) start(theirs *os.File) error {
+	s := n.succession
+	cmd := exec.Command(s.Binary, s.Args...)
+	cmd.Env = slices.DeleteFunc(slices.Clone(s.Env), func(v string) bool { return strings.HasPrefix(v, Variable+"=") })
+	if s.Pass != nil {
+		if err := s.Pass(cmd); err != nil {
+			return fmt.Errorf("unable to pass the sockets on: %w", err)
+		}
+	}
+	listen, speak, err := os.Pipe()
+	if err != nil {
+		return fmt.Errorf("unable to make a pipe for the new process: %w", err)
+	}
+	defer speak.Close()
+	cmd.Stdout, cmd.Stderr = os.Stdout, speak
+	first := 3 + len(cmd.ExtraFiles)
+	cmd.ExtraFiles = append(cmd.ExtraFiles, theirs, os.Stderr)
+	cmd.Env = append(cmd.Env, fmt.Sprintf("%s=%d,%d", Variable, first, first+1))
+	if err := cmd.Start(); err != nil {
+		listen.Close()
+		return fmt.Errorf("unable to start %s: %w", s.Binary, reasonOf(err))
+	}
+	n.process = cmd.Process
+	n.errors = keepLastLine(listen, os.Stderr)
+	go func() {
+		cmd.Wait()
+		n.state = cmd.ProcessState
+		close(n.exited)
+	}()
+	return nil
+}
+
+// reasonOf leaves out what os says of where an error came from.
+func reasonOf(err error) error {
+	if path := (*os.PathError)(nil); errors.As(err, &path) {
+		return path.Err
+	}
+	return err
+}
+
+// await returns nil when the successor is ready.
+func (n *Successor) await() error {
+	limit := n.succession.StartTimeout
+	if limit == 0 {
+		limit = DefaultStartTimeout
+	}
+	late := time.NewTimer(limit)
+	defer late.Stop()
+	select {
+	case ready := <-n.ready:
+		n.Version = ready.Version
+		return nil
+	case failed := <-n.failed:
+		return errors.New(failed.Error)
+	case <-n.exited:
+		return n.obituary()
+	case <-n.pair.broken:
+		return n.hangup()
+	case <-late.C:
+		return fmt.Errorf("%s was not ready after %v", n.succession.Binary, limit)
+	}
+}
+
+// hangup says why the pair is closed before the successor was ready.
+func (n *Successor) hangup() error {
+	select {
+	case failed := <-n.failed: // that closed the pair
+		return errors.New(failed.Error)
+	default:
+	}
+	select {
+	case <-n.exited:
+		return n.obituary()
+	case <-time.After(lastWords):
+		return fmt.Errorf("%s does not know how to take over: is it a kamal-proxy that can?", n.succession.Binary)
+	}
+}
+
+func (n *Successor) obituary() error {
+	select {
+	case failed := <-n.failed:
+		return errors.New(failed.Error)
+	default:
+	}
+	if said := n.errors.wait(lastWords); said != "" {
+		return fmt.Errorf("%s ended (%v) before it was ready and said: %s", n.succession.Binary, n.state, strings.TrimPrefix(said, "Error: "))
+	}
+	return fmt.Errorf("%s ended (%v) before it was ready and said nothing", n.succession.Binary, n.state)
+}
+
+// PID is the successor's.
+func (n *Successor) PID() int { return n.process.Pid }
+
+// Proceed gives everything away. It returns when the successor has been told.
+func (n *Successor) Proceed() { n.pair.say(message{Proceed: &struct{}{}}) }
+
+// Gone is closed when the successor is there no more.
+func (n *Successor) Gone() <-chan struct{} { return n.pair.broken }
+
+func (n *Successor) take(m message) {
+	switch {
+	case m.Ready != nil:
+		select {
+		case n.ready <- *m.Ready:
+		default:
+		}
+	case m.Failed != nil:
+		select {
+		case n.failed <- *m.Failed:
+		default:
+		}
+	case m.Follow != nil:
+		number := m.Follow.Number
+		n.succession.Follow(m.Follow.Following, func() { n.pair.send(message{Followed: &followed{number}}) })
+	case m.End != nil:
+		n.succession.End()
+	}
+}
