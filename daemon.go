@@ -33,13 +33,10 @@ import (
 	"kamal-proxy/transport/upstream"
 )
 
-// shutdownTimeout is how long requests may take to end after SIGTERM; Docker
-// kills after 10 s.
-const shutdownTimeout = 9 * time.Second
-
 // daemon is everything that `kamal-proxy run` holds open.
 type daemon struct {
 	options  cli.RunOptions
+	signals  *signals
 	lines    *accesslog.Writer
 	log      zerolog.Logger
 	access   *accesslog.Logger
@@ -56,31 +53,48 @@ type daemon struct {
 	web                    [2]*ingress.Server
 	http3                  *ingress.HTTP3 // nil without --http3
 	control                *control.Server
+
+	predecessor *handover.Predecessor // that this process takes over from; nil: none
+	succession  succession
 }
 
 // serve runs the proxy until ctx ends or a signal says so.
 func serve(ctx context.Context, o cli.RunOptions, stdout io.Writer) error {
-	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
-	defer stop()
-	signal.Ignore(syscall.SIGPIPE) // of stdout: whoever reads the log may end before the requests do
+	signals := watchSignals(ctx)
+	defer signals.stop()
 	limitMemory()
-	d := &daemon{options: o, lines: accesslog.NewWriter(stdout), metrics: metrics.New(), manager: notify.New()}
+	d := &daemon{options: o, signals: signals, lines: accesslog.NewWriter(stdout), metrics: metrics.New(), manager: notify.New()}
 	defer d.lines.Close()
 	d.log, d.access = accesslog.Setup(d.lines, o.Debug), accesslog.New(d.lines)
+	d.succession = newSuccession()
 
+	if err := d.prepare(); err != nil {
+		d.closeListeners()
+		return err
+	}
+	return d.run()
+}
+
+// prepare does all that can fail before anything is served.
+func (d *daemon) prepare() (err error) {
+	if d.predecessor, err = handover.Join(); err != nil {
+		return err
+	}
+	if d.predecessor != nil {
+		return d.takeOver()
+	}
 	if err := d.listen(); err != nil {
-		d.closeListeners()
 		return err
 	}
-	if err := d.startActors(); err != nil {
-		d.closeListeners()
+	records, err := store.Load(d.options.Data, nil, d.log)
+	if err != nil {
 		return err
 	}
-	return d.run(ctx)
+	return d.startActors(records)
 }
 
 // startActors makes the actors and gives them what was kept.
-func (d *daemon) startActors() (err error) {
+func (d *daemon) startActors(records []*spec.Record) (err error) {
 	if d.system, err = system.New(d.log); err != nil {
 		return err
 	}
@@ -90,10 +104,6 @@ func (d *daemon) startActors() (err error) {
 	}
 	if err := buffer.Clean(""); err != nil {
 		d.log.Warn().Err(err).Msg("Files of bodies that an earlier process kept may be left")
-	}
-	records, err := store.Load(d.options.Data, nil, d.log)
-	if err != nil {
-		return err
 	}
 	if len(records) > 0 {
 		d.log.Info().Int("services", len(records)).Msg("State restored")
@@ -109,6 +119,8 @@ func (d *daemon) startActors() (err error) {
 		MaxHeld:   d.options.MaxHeld,
 		Sites:     sites{d.policy},
 		Forgotten: d.metrics.Forget,
+
+		Predecessor: d.former(),
 	})
 	restore := registry.Restore{Reply: system.NewReply[struct{}](), Services: d.withAssets(records)}
 	d.registry.Tell(restore)
@@ -160,10 +172,10 @@ func (d *daemon) withAssets(records []*spec.Record) []service.Restore {
 	return services
 }
 
-// run serves until ctx ends, then shuts down.
-func (d *daemon) run(ctx context.Context) error {
+// run serves until a signal says otherwise, or a successor does.
+func (d *daemon) run() error {
 	d.makeServers()
-	d.control = control.NewServer(control.Config{Registry: d.registry, Load: load, Log: d.log})
+	d.control = control.NewServer(control.Config{Registry: d.registry, Load: load, Upgrade: d.upgrade, Log: d.log})
 
 	scraping, stopScraping := context.WithCancel(context.Background())
 	defer stopScraping()
@@ -187,15 +199,27 @@ func (d *daemon) run(ctx context.Context) error {
 	}
 	d.logStart()
 	d.sayReady()
-	servers.Go(func() { d.watch(scraping, ctx) })
+	servers.Go(func() { d.watch(scraping, d.signals.end) })
 
 	var err error
-	select {
-	case <-ctx.Done():
-	case err = <-failed:
-		d.log.Error().Err(err).Msg("A port is lost, so the proxy ends")
+	for serving := true; serving; {
+		select {
+		case <-d.signals.upgrade:
+			go d.upgradeBySignal()
+			continue
+		case <-d.signals.end.Done():
+		case <-d.succession.done:
+		case err = <-failed:
+			d.log.Error().Err(err).Msg("A port is lost, so the proxy ends")
+		}
+		serving = false
 	}
-	d.shutdown()
+	if d.succession.end() {
+		d.shutdown()
+	} else {
+		stopScraping()
+		d.retire()
+	}
 	stopScraping()
 	servers.Wait()
 	d.log.Info().Msg("Server stopped")
@@ -217,43 +241,6 @@ func (d *daemon) makeServers() {
 func (d *daemon) logStart() {
 	d.log.Info().
 		Int("http", port(d.plain)).Int("https", port(d.secure)).Bool("http3", d.quic != nil).Int("metrics", port(d.scraped)).
-		Str("version", cli.Version).Str("socket", d.options.Socket).
+		Str("version", cli.Version).Int("pid", os.Getpid()).Str("socket", d.options.Socket).
 		Msg("Server started")
-}
-
-// shutdown ends in the order that loses the least: what waits is answered,
-// what runs may finish, then the actors end, and with them the last save.
-func (d *daemon) shutdown() {
-	d.log.Info().Msg("Server stopping")
-	d.tell(d.manager.Stopping("Ending what is under way"))
-	ctx, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
-	defer cancel()
-	d.registry.Tell(registry.Quiesce{})
-	var draining sync.WaitGroup
-	drain := func(shutdown func(context.Context) error) {
-		draining.Go(func() {
-			if err := shutdown(ctx); err != nil {
-				d.log.Warn().Err(err).Msg("Requests were cut off, because the time to shut down was up")
-			}
-		})
-	}
-	for _, server := range d.web {
-		drain(server.Shutdown)
-	}
-	if d.http3 != nil {
-		drain(d.http3.Shutdown)
-	}
-	draining.Wait()
-
-	ctx, cancel = context.WithTimeout(context.Background(), time.Second)
-	defer cancel()
-	end := registry.Shutdown{Reply: system.NewReply[struct{}]()}
-	d.registry.Tell(end)
-	if _, err := end.Wait(ctx, d.registry.Stopped()); err != nil {
-		d.log.Warn().Err(fmt.Errorf("the actors did not end: %w", err)).Msg("Server stops all the same")
-	}
-	d.registry.Stop()
-	if err := d.control.Shutdown(ctx); err != nil {
-		d.log.Warn().Err(err).Msg("A command was still under way")
-	}
 }

@@ -66,6 +66,7 @@ it has begun. Start the proxy with "run"; all other commands tell it what to do.
 		a.resumeCommand(),
 		a.removeCommand(),
 		a.rolloutCommand(),
+		a.upgradeCommand(),
 		a.versionCommand(),
 	)
 	return root

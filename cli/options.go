@@ -1,5 +1,7 @@
 package cli
 
+import "time"
+
 // RunOptions are what `run` is started with.
 type RunOptions struct {
 	Debug       bool
@@ -8,6 +10,9 @@ type RunOptions struct {
 	MetricsPort int // 0: no metrics
 	HTTP3       bool
 	MaxHeld     int // requests that one paused service holds
+
+	UpgradeTimeout  time.Duration // how long what has begun may take, once a successor serves
+	ShutdownTimeout time.Duration // how long it may take, once the proxy is told to end
 
 	Socket string // where orders come in
 	Data   string // folder of the state file and the certificates

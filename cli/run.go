@@ -1,8 +1,10 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -10,10 +12,17 @@ import (
 	"kamal-proxy/transport/control"
 )
 
-const defaultMaxHeld = 1000
+const (
+	defaultMaxHeld         = 1000
+	defaultUpgradeTimeout  = 10 * time.Minute
+	defaultShutdownTimeout = 9 * time.Second // Docker kills after 10 s
+)
 
 func (a *app) runCommand() *cobra.Command {
-	o := RunOptions{HTTPPort: 80, HTTPSPort: 443, MaxHeld: defaultMaxHeld}
+	o := RunOptions{
+		HTTPPort: 80, HTTPSPort: 443, MaxHeld: defaultMaxHeld,
+		UpgradeTimeout: defaultUpgradeTimeout, ShutdownTimeout: defaultShutdownTimeout,
+	}
 	cmd := &cobra.Command{
 		Use:   "run [flags]",
 		Short: "Run the proxy",
@@ -31,12 +40,14 @@ on the command line counts more.`,
 		f.Var((*port)(&o.MetricsPort), "metrics-port", "`port` for metrics, 0 for none")
 		f.BoolVar(&o.HTTP3, "http3", false, "serve HTTP/3, too, on the HTTPS port")
 		f.Var((*count)(&o.MaxHeld), "max-held", "how many requests each paused service holds")
+		f.DurationVar(&o.ShutdownTimeout, "shutdown-timeout", o.ShutdownTimeout, "how long requests may take to end after SIGTERM")
+		f.DurationVar(&o.UpgradeTimeout, "upgrade-timeout", o.UpgradeTimeout, "how long requests may take to end after an upgrade")
 	})
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if err := a.readEnvironment(flags); err != nil {
 			return err
 		}
-		if err := o.checkPorts(); err != nil {
+		if err := cmp.Or(o.checkPorts(), o.checkTimeouts()); err != nil {
 			return err
 		}
 		o.Socket = control.SocketPath(a.env)
@@ -57,6 +68,18 @@ func (o *RunOptions) checkPorts() error {
 			return fmt.Errorf("%s and %s are both %d: give each a port of its own", other, use.flag, use.port)
 		}
 		taken[use.port] = use.flag
+	}
+	return nil
+}
+
+func (o *RunOptions) checkTimeouts() error {
+	for _, limit := range []struct {
+		flag string
+		time time.Duration
+	}{{"--shutdown-timeout", o.ShutdownTimeout}, {"--upgrade-timeout", o.UpgradeTimeout}} {
+		if limit.time < 0 {
+			return fmt.Errorf("%s is %v: it must not be negative", limit.flag, limit.time)
+		}
 	}
 	return nil
 }

@@ -74,6 +74,10 @@ func (s *steps) say(step control.Step) (mark, string) {
 		return under, "waiting for " + requests(step.InFlight) + " to end"
 	case control.Cut:
 		return bad, requests(step.InFlight) + " cut off, the time to drain was up"
+	case control.Concluding:
+		return under, "waiting for orders under way to end"
+	case control.Starting:
+		return under, "starting " + step.Detail
 	case control.Drained:
 		return good, "drained"
 	default:

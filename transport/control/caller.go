@@ -109,7 +109,7 @@ func (l lines) progress(steps []service.Progress) error {
 
 func (l lines) end(err error) {
 	if err != nil {
-		l.write(line{Error: err.Error()})
+		l.write(failure(err))
 		return
 	}
 	l.write(line{Done: true})

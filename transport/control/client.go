@@ -76,16 +76,19 @@ func (c *Client) RolloutStop(ctx context.Context, s RolloutStop, told Progress) 
 
 // List returns the services in the order of their names.
 func (c *Client) List(ctx context.Context) ([]Row, error) {
-	answer, err := c.send(ctx, http.MethodGet, listPath, nil)
-	if err != nil {
-		return nil, err
-	}
-	defer answer.Body.Close()
 	var rows []Row
-	if err := json.NewDecoder(answer.Body).Decode(&rows); err != nil {
-		return nil, c.cutOff(ctx, err)
-	}
-	return rows, nil
+	err := c.wherever(func() error {
+		answer, err := c.send(ctx, http.MethodGet, listPath, nil)
+		if err != nil {
+			return err
+		}
+		defer answer.Body.Close()
+		if err := json.NewDecoder(answer.Body).Decode(&rows); err != nil {
+			return c.cutOff(ctx, err)
+		}
+		return nil
+	})
+	return rows, err
 }
 
 func (c *Client) order(ctx context.Context, path string, args any, told Progress) error {
@@ -93,12 +96,25 @@ func (c *Client) order(ctx context.Context, path string, args any, told Progress
 	if err != nil {
 		return err
 	}
-	answer, err := c.send(ctx, http.MethodPost, path, body)
-	if err != nil {
-		return err
+	return c.wherever(func() error {
+		answer, err := c.send(ctx, http.MethodPost, path, body)
+		if err != nil {
+			return err
+		}
+		defer answer.Body.Close()
+		return c.follow(ctx, answer.Body, told)
+	})
+}
+
+// wherever asks again while the daemon has moved to another process, which has
+// the socket by then.
+func (c *Client) wherever(ask func() error) (err error) {
+	for range moves {
+		if err = ask(); !errors.Is(err, errMoved) {
+			break
+		}
 	}
-	defer answer.Body.Close()
-	return c.follow(ctx, answer.Body, told)
+	return err
 }
 
 // follow reads the lines up to the last one.
@@ -111,6 +127,8 @@ func (c *Client) follow(ctx context.Context, stream io.Reader, told Progress) er
 		switch {
 		case next.Done:
 			return nil
+		case next.Moved:
+			return errMoved
 		case next.Error != "":
 			return errors.New(next.Error)
 		case next.Progress != nil && told != nil:

@@ -11,7 +11,9 @@
 //	{"done":true}
 //
 // The last line is either {"done":true} or {"error":"…"}. An accepted order
-// goes on when its caller leaves.
+// goes on when its caller leaves. An error with "moved":true says that another
+// process has taken the daemon's place meanwhile, has not been given the order,
+// and takes it on a new connection.
 //
 //	POST /v1/deploy          Deploy
 //	POST /v1/remove          Remove
@@ -22,4 +24,5 @@
 //	POST /v1/rollout/set     RolloutSet
 //	POST /v1/rollout/stop    RolloutStop
 //	GET  /v1/list            an array of Row
+//	POST /v1/upgrade         Upgrade
 package control

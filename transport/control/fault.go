@@ -19,6 +19,9 @@ func (c *Client) refusal(answer *http.Response) error {
 	if json.NewDecoder(answer.Body).Decode(&said) != nil || said.Error == "" {
 		return fmt.Errorf("what answers at %s is no kamal-proxy, or another version of it: it said %q", c.path, answer.Status)
 	}
+	if said.Moved {
+		return errMoved
+	}
 	return errors.New(said.Error)
 }
 

@@ -10,6 +10,8 @@ import (
 	stdlog "log"
 	"net"
 	"net/http"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -38,6 +40,7 @@ type Load func(spec.Options) (service.Assets, error)
 type Config struct {
 	Registry registry.Ref
 	Load     Load
+	Upgrade  Upgrader // nil: the daemon cannot be upgraded
 	Log      zerolog.Logger
 }
 
@@ -46,6 +49,10 @@ type Server struct {
 	config    Config
 	http      *http.Server
 	endpoints map[string]endpoint
+	left      atomic.Bool // another process serves
+
+	mu       sync.Mutex // guards listener
+	listener net.Listener
 }
 
 type endpoint struct {
@@ -66,6 +73,7 @@ func NewServer(config Config) *Server {
 		rolloutSetPath:    taking(s, zero[RolloutSet]),
 		rolloutStopPath:   taking(s, zero[RolloutStop]),
 		listPath:          {http.MethodGet, s.list},
+		upgradePath:       {http.MethodPost, s.upgrade},
 	}
 	s.http = &http.Server{
 		Handler:           http.HandlerFunc(s.serve),
@@ -79,10 +87,11 @@ func NewServer(config Config) *Server {
 
 func zero[A any]() (none A) { return none }
 
-// Serve answers on l until Shutdown, and then returns nil.
+// Serve answers on l until Shutdown or Leave, and then returns nil.
 func (s *Server) Serve(l net.Listener) error {
+	s.listen(l)
 	err := s.http.Serve(guarded{Listener: l, allowed: ownUserOrRoot, log: s.config.Log})
-	if errors.Is(err, http.ErrServerClosed) {
+	if errors.Is(err, http.ErrServerClosed) || s.left.Load() {
 		return nil
 	}
 	return fmt.Errorf("the control socket ended: %w", err)
@@ -102,6 +111,8 @@ func (s *Server) Shutdown(ctx context.Context) error {
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	e, known := s.endpoints[r.URL.Path]
 	switch {
+	case s.left.Load():
+		refuse(w, http.StatusServiceUnavailable, errMoved)
 	case !known:
 		refuse(w, http.StatusNotFound, fmt.Errorf("this kamal-proxy knows no order %q", r.URL.Path))
 	case r.Method != e.method:
@@ -178,7 +189,7 @@ func decode(body []byte, args any) error {
 func refuse(w http.ResponseWriter, status int, err error) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	json.NewEncoder(w).Encode(line{Error: err.Error()})
+	json.NewEncoder(w).Encode(failure(err))
 }
 
 func (s *Server) list(w http.ResponseWriter, r *http.Request) {

@@ -1,6 +1,7 @@
 package control
 
 import (
+	"errors"
 	"time"
 
 	"kamal-proxy/actors/service"
@@ -18,6 +19,7 @@ const (
 	rolloutSetPath    = "/v1/rollout/set"
 	rolloutStopPath   = "/v1/rollout/stop"
 	listPath          = "/v1/list"
+	upgradePath       = "/v1/upgrade"
 )
 
 // Deploy asks for new targets of a service, and makes it if there is none.
@@ -150,7 +152,12 @@ const (
 type line struct {
 	Progress *Step  `json:"progress,omitempty"`
 	Error    string `json:"error,omitempty"`
+	Moved    bool   `json:"moved,omitempty"` // the Error is errMoved
 	Done     bool   `json:"done,omitempty"`
+}
+
+func failure(err error) line {
+	return line{Error: err.Error(), Moved: errors.Is(err, errMoved)}
 }
 
 // NewDeploy has the default of each flag.

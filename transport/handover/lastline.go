@@ -26,10 +26,10 @@ func keepLastLine(r io.ReadCloser, w io.Writer) *lastLine {
 		defer close(l.end)
 		defer r.Close()
 		for lines := bufio.NewReader(r); ; {
-			line, err := lines.ReadString('\n')
-			io.WriteString(w, line)
-			l.keep(line)
-			if err != nil {
+			line, err := lines.ReadSlice('\n')
+			w.Write(line)
+			l.keep(string(line))
+			if err != nil && err != bufio.ErrBufferFull {
 				return
 			}
 		}

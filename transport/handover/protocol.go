@@ -52,6 +52,7 @@ type Failed struct {
 // Following is what the successor has committed of one service.
 type Following struct {
 	Service      string
+	What         string        // the order that was carried out
 	Record       *spec.Record  // nil: it was removed
 	DrainTimeout time.Duration // then what is replaced by it is cut off
 }

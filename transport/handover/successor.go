@@ -22,9 +22,9 @@ type Succession struct {
 	Args   []string // without the program's name
 	Env    []string
 	State  State
-	// Pass gives the command the sockets, by ExtraFiles and Env. It is called
-	// before anything else is added to these.
-	Pass func(*exec.Cmd) error
+	// Pass gives the command the sockets, by ExtraFiles and Env; release is
+	// called when it has been started, or has not.
+	Pass func(*exec.Cmd) (release func(), err error)
 	// StartTimeout is how long it may take to get ready; 0: DefaultStartTimeout.
 	StartTimeout time.Duration
 
@@ -82,11 +82,11 @@ func (n *Successor) start(theirs *os.File) error {
 	s := n.succession
 	cmd := exec.Command(s.Binary, s.Args...)
 	cmd.Env = slices.DeleteFunc(slices.Clone(s.Env), func(v string) bool { return strings.HasPrefix(v, Variable+"=") })
-	if s.Pass != nil {
-		if err := s.Pass(cmd); err != nil {
-			return fmt.Errorf("unable to pass the sockets on: %w", err)
-		}
+	release, err := s.Pass(cmd)
+	if err != nil {
+		return err
 	}
+	defer release()
 	listen, speak, err := os.Pipe()
 	if err != nil {
 		return fmt.Errorf("unable to make a pipe for the new process: %w", err)
@@ -157,6 +157,10 @@ func (n *Successor) hangup() error {
 }
 
 func (n *Successor) obituary() error {
+	select { // what it sent before it ended is read before the pair breaks
+	case <-n.pair.broken:
+	case <-time.After(lastWords):
+	}
 	select {
 	case failed := <-n.failed:
 		return errors.New(failed.Error)

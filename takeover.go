@@ -1,0 +1,77 @@
+package main
+
+import (
+	"kamal-proxy/actors/registry"
+	"kamal-proxy/actors/service"
+	"kamal-proxy/cli"
+	"kamal-proxy/transport/control"
+	"kamal-proxy/transport/handover"
+)
+
+// takeOver gets ready to serve in the predecessor's place, and returns when it
+// is this process's. Until then nothing is this process's own.
+func (d *daemon) takeOver() error {
+	if err := d.inherit(); err != nil {
+		d.predecessor.Fail(err)
+		return err
+	}
+	return d.predecessor.Ready(d.signals.end, cli.Version)
+}
+
+func (d *daemon) inherit() error {
+	state, err := d.predecessor.State(d.signals.end)
+	if err != nil {
+		return err
+	}
+	if err := d.listen(); err != nil {
+		return err
+	}
+	return d.startActors(state.Records)
+}
+
+// own says whether the control socket's file is this process's to remove.
+func (d *daemon) own(file bool) {
+	if socket, ok := d.socket.(*control.Socket); ok {
+		socket.SetUnlinkOnClose(file)
+	}
+}
+
+// former is what the registry knows of the predecessor; nil: there is none.
+func (d *daemon) former() registry.Predecessor {
+	if d.predecessor == nil {
+		return nil
+	}
+	return former{d.predecessor}
+}
+
+// former speaks the registry's language to the predecessor.
+type former struct{ *handover.Predecessor }
+
+// Follow implements registry.Predecessor.
+func (f former) Follow(m registry.Following, done func()) {
+	f.Predecessor.Follow(handover.Following{
+		Service: m.Service, What: changeNames[m.What], Record: m.Record, DrainTimeout: m.DrainTimeout,
+	}, done)
+}
+
+// changeNames are how two processes call what an order has changed.
+var changeNames = map[service.Change]string{
+	service.Deployed:  "deploy",
+	service.RolledOut: "rollout deploy",
+	service.Divided:   "rollout",
+	service.Paused:    "pause",
+	service.Halted:    "stop",
+	service.Resumed:   "resume",
+	service.Removed:   "remove",
+}
+
+// changeNamed takes what it does not know, of a newer process, for a deploy: that
+// goes by the whole record.
+func changeNamed(name string) service.Change {
+	for change, known := range changeNames {
+		if known == name {
+			return change
+		}
+	}
+	return service.Deployed
+}

@@ -1,0 +1,101 @@
+package control
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"path/filepath"
+	"time"
+
+	"kamal-proxy/actors/registry"
+)
+
+// Upgrade asks the daemon to put a new process in its place.
+type Upgrade struct {
+	Binary string `json:"binary"` // an absolute path; empty: the daemon's own
+}
+
+// Validate says what is wrong.
+func (u Upgrade) Validate() error {
+	if u.Binary != "" && !filepath.IsAbs(u.Binary) {
+		return fmt.Errorf("binary is %q: it must be an absolute path", u.Binary)
+	}
+	return nil
+}
+
+// The stages of an upgrade's Step.
+const (
+	Concluding = "concluding" // orders under way end first
+	Starting   = "starting"   // the new process; Detail is its binary
+	Serving    = "serving"    // the new process serves; Detail is a sentence about it
+)
+
+// Upgrader puts a new process in this one's place, and returns when that
+// serves. With an error nothing has changed.
+type Upgrader func(binary string, told Progress) error
+
+var errNoUpgrade = errors.New("this kamal-proxy cannot be upgraded while it runs")
+
+// upgrade is an order that no actor carries out. It goes on when its caller
+// leaves.
+func (s *Server) upgrade(w http.ResponseWriter, r *http.Request) {
+	var args Upgrade
+	if status, err := read(w, r, &args); err != nil {
+		refuse(w, status, err)
+		return
+	}
+	err := args.Validate()
+	if err == nil && s.config.Upgrade == nil {
+		err = errNoUpgrade
+	}
+	if err != nil {
+		refuse(w, http.StatusBadRequest, err)
+		return
+	}
+	caller, since := newCaller(), time.Now()
+	go func() {
+		err := s.config.Upgrade(args.Binary, func(step Step) {
+			step.Elapsed = time.Since(since)
+			caller.notify(step)
+		})
+		caller.reply.Answer(struct{}{}, err)
+	}()
+	caller.follow(w, r, nil)
+}
+
+// Leave leaves the socket to another process that has it, too, and serves there
+// from now on: what still comes here is sent there. Orders under way are
+// answered.
+func (s *Server) Leave() {
+	s.left.Store(true)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.listener == nil {
+		return
+	}
+	if own, ok := s.listener.(interface{ SetUnlinkOnClose(bool) }); ok {
+		own.SetUnlinkOnClose(false)
+	}
+	s.listener.Close()
+}
+
+// listen keeps the listener for Leave.
+func (s *Server) listen(l net.Listener) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.listener = l
+}
+
+// moves is how often a client follows a daemon that has moved to another
+// process meanwhile.
+const moves = 20
+
+// Upgrade waits until the new process serves.
+func (c *Client) Upgrade(ctx context.Context, u Upgrade, told Progress) error {
+	return c.order(ctx, upgradePath, u, told)
+}
+
+// errMoved is what a line says that was answered by a process whose place
+// another has taken: the order was not accepted, and is to be given again.
+var errMoved = registry.ErrMoved

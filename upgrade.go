@@ -1,0 +1,202 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"kamal-proxy/actors/registry"
+	"kamal-proxy/actors/spec"
+	"kamal-proxy/actors/store"
+	"kamal-proxy/actors/system"
+	"kamal-proxy/cli"
+	"kamal-proxy/transport/control"
+	"kamal-proxy/transport/handover"
+	"kamal-proxy/transport/sockets"
+)
+
+// http3Grace is how long HTTP/3 requests may take to end before a successor
+// reads from the port: of two processes that read there, each would get
+// packets of the other's connections.
+const http3Grace = time.Second
+
+var (
+	errUpgrading = errors.New("an upgrade is under way already: wait until it has ended")
+	errEnding    = errors.New("the proxy is ending")
+)
+
+// succession is whether this process is to be replaced.
+type succession struct {
+	program string       // what is started when nothing else is named
+	trying  atomic.Bool  // an upgrade is under way, or was successful
+	fate    atomic.Int32 // one of those below
+	done    chan struct{} // closed when a successor serves
+	hurried chan struct{} // closed when the successor is told to end
+	hurry   sync.Once
+}
+
+const (
+	undecided = iota
+	ends      // without a successor
+	replaced
+)
+
+// end decides that the process ends without a successor, unless it has one.
+func (s *succession) end() bool {
+	return s.fate.CompareAndSwap(undecided, ends) || s.fate.Load() == ends
+}
+
+// upgrade is control.Upgrader.
+func (d *daemon) upgrade(binary string, told control.Progress) error {
+	s := &d.succession
+	if !s.trying.CompareAndSwap(false, true) {
+		return errUpgrading
+	}
+	if binary == "" {
+		binary = s.program
+	}
+	d.log.Info().Str("binary", binary).Msg("Upgrading")
+	d.tell(d.manager.Reloading("Upgrading to " + binary))
+	successor, err := d.replace(binary, told)
+	if err != nil {
+		s.trying.Store(false)
+		d.sayReady()
+		err = fmt.Errorf("the proxy was not upgraded, and serves on as before: %w", err)
+		d.log.Error().Err(err).Msg("Upgrade failed")
+		return err
+	}
+	close(s.done)
+	d.log.Info().Int("pid", successor.PID()).Str("version", successor.Version).Msg("Upgraded")
+	told(control.Step{Stage: control.Serving, Detail: fmt.Sprintf(
+		"kamal-proxy %s serves as process %d; process %d (%s) finishes what it has begun, for %v at most",
+		successor.Version, successor.PID(), os.Getpid(), cli.Version, d.options.UpgradeTimeout)})
+	return nil
+}
+
+func (d *daemon) upgradeBySignal() {
+	d.upgrade("", func(control.Step) {}) // it has logged its error
+}
+
+// replace returns the process that serves in this one's place. With an error,
+// nothing has changed.
+func (d *daemon) replace(binary string, told control.Progress) (*handover.Successor, error) {
+	if err := executable(binary); err != nil {
+		return nil, err
+	}
+	told(control.Step{Stage: control.Concluding})
+	give := registry.HandOver{Reply: system.NewReply[store.Snapshot]()}
+	d.registry.Tell(give)
+	snapshot, err := give.Wait(context.Background(), d.registry.Stopped())
+	if err != nil {
+		return nil, err
+	}
+	told(control.Step{Stage: control.Starting, Detail: binary})
+	successor, err := d.succeedWith(binary, snapshot)
+	if err == nil && !d.succession.fate.CompareAndSwap(undecided, replaced) {
+		successor.Reject()
+		err = errEnding
+	}
+	if err != nil {
+		d.registry.Tell(registry.TakeBack{})
+		return nil, err
+	}
+	d.handOver(successor)
+	return successor, nil
+}
+
+// executable says why a program cannot be started, while nothing has happened.
+func executable(path string) error {
+	_, err := exec.LookPath(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("there is no program at %s: name another one with --binary", path)
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("%s may not be executed: allow it (chmod +x), or name another program with --binary", path)
+	default:
+		return err
+	}
+}
+
+func (d *daemon) succeedWith(binary string, snapshot store.Snapshot) (*handover.Successor, error) {
+	return handover.Succession{
+		Binary: binary,
+		Args:   os.Args[1:],
+		Env:    os.Environ(),
+		State:  handover.State{Version: cli.Version, Records: slices.Collect(snapshot.Each)},
+		Pass:   func(cmd *exec.Cmd) (func(), error) { return sockets.Pass(cmd, d.open()) },
+		Follow: d.follow,
+		End:    func() { d.succession.hurry.Do(func() { close(d.succession.hurried) }) },
+	}.Start(d.signals.end)
+}
+
+// handOver gives everything away. Of HTTP/3 it ends what there is: see
+// http3Grace. The control socket is left before the orders that wait are sent
+// away, so that they find the successor there.
+func (d *daemon) handOver(successor *handover.Successor) {
+	if d.http3 != nil {
+		ctx, cancel := context.WithTimeout(d.signals.now, http3Grace)
+		defer cancel()
+		d.http3.Retire()
+		if err := d.http3.Shutdown(ctx); err != nil {
+			d.log.Warn().Err(err).Msg("Requests were cut off, because the new process needs the port")
+		}
+	}
+	d.tell(d.manager.HandOver(successor.PID(), "Serving"))
+	successor.Proceed()
+	d.control.Leave()
+	d.registry.Tell(registry.Yield{})
+}
+
+// follow makes what this process still has become what the successor has
+// committed.
+func (d *daemon) follow(f handover.Following, done func()) {
+	m := registry.Follow{Reply: system.NewReply[struct{}](), Following: registry.Following{
+		Service: f.Service, What: changeNamed(f.What), Record: f.Record, DrainTimeout: f.DrainTimeout,
+	}}
+	if f.Record != nil {
+		m.Assets, _ = load(f.Record.Options) // the successor has logged what is wrong with them
+	}
+	d.registry.Tell(m)
+	go func() {
+		defer done()
+		if _, err := m.Wait(context.Background(), d.registry.Stopped()); err != nil {
+			d.log.Error().Err(err).Str("service", f.Service).Msg("What the new process has changed was not followed")
+		}
+	}()
+}
+
+func newSuccession() succession {
+	return succession{program: program(), done: make(chan struct{}), hurried: make(chan struct{})}
+}
+
+// program is the file that this process was started from: by the name that it
+// was given, which may lead elsewhere tomorrow, if it leads there today.
+func program() string {
+	own, err := os.Executable()
+	if err != nil {
+		return os.Args[0]
+	}
+	named, err := exec.LookPath(os.Args[0])
+	if err != nil {
+		return own
+	}
+	if named, err = filepath.Abs(named); err != nil {
+		return own
+	}
+	if a, err := os.Stat(named); err == nil {
+		if b, err := os.Stat(own); err == nil && os.SameFile(a, b) {
+			return named
+		}
+	}
+	return own
+}
+
+var _ = spec.Record{}
