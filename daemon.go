@@ -2,15 +2,11 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"net"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"sync"
-	"syscall"
-	"time"
 
 	"github.com/rs/zerolog"
 
@@ -25,6 +21,7 @@ import (
 	"kamal-proxy/transport/certs"
 	"kamal-proxy/transport/control"
 	"kamal-proxy/transport/exchange"
+	"kamal-proxy/transport/handover"
 	"kamal-proxy/transport/ingress"
 	"kamal-proxy/transport/metrics"
 	"kamal-proxy/transport/notify"
@@ -55,7 +52,7 @@ type daemon struct {
 	control                *control.Server
 
 	predecessor *handover.Predecessor // that this process takes over from; nil: none
-	succession  succession
+	succession  *succession
 }
 
 // serve runs the proxy until ctx ends or a signal says so.
@@ -216,11 +213,12 @@ func (d *daemon) run() error {
 	}
 	if d.succession.end() {
 		d.shutdown()
+		stopScraping()
 	} else {
+		<-d.succession.done
 		stopScraping()
 		d.retire()
 	}
-	stopScraping()
 	servers.Wait()
 	d.log.Info().Msg("Server stopped")
 	return err

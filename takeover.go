@@ -11,11 +11,16 @@ import (
 // takeOver gets ready to serve in the predecessor's place, and returns when it
 // is this process's. Until then nothing is this process's own.
 func (d *daemon) takeOver() error {
-	if err := d.inherit(); err != nil {
+	err := d.inherit()
+	if err != nil {
 		d.predecessor.Fail(err)
-		return err
+	} else {
+		err = d.predecessor.Ready(d.signals.end, cli.Version)
 	}
-	return d.predecessor.Ready(d.signals.end, cli.Version)
+	if socket, ok := d.socket.(*control.Socket); ok && err != nil {
+		socket.SetUnlinkOnClose(false)
+	}
+	return err
 }
 
 func (d *daemon) inherit() error {
@@ -27,13 +32,6 @@ func (d *daemon) inherit() error {
 		return err
 	}
 	return d.startActors(state.Records)
-}
-
-// own says whether the control socket's file is this process's to remove.
-func (d *daemon) own(file bool) {
-	if socket, ok := d.socket.(*control.Socket); ok {
-		socket.SetUnlinkOnClose(file)
-	}
 }
 
 // former is what the registry knows of the predecessor; nil: there is none.

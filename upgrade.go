@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"kamal-proxy/actors/registry"
-	"kamal-proxy/actors/spec"
 	"kamal-proxy/actors/store"
 	"kamal-proxy/actors/system"
 	"kamal-proxy/cli"
@@ -35,9 +34,9 @@ var (
 
 // succession is whether this process is to be replaced.
 type succession struct {
-	program string       // what is started when nothing else is named
-	trying  atomic.Bool  // an upgrade is under way, or was successful
-	fate    atomic.Int32 // one of those below
+	program string        // what is started when nothing else is named
+	trying  atomic.Bool   // an upgrade is under way, or was successful
+	fate    atomic.Int32  // one of those below
 	done    chan struct{} // closed when a successor serves
 	hurried chan struct{} // closed when the successor is told to end
 	hurry   sync.Once
@@ -56,7 +55,7 @@ func (s *succession) end() bool {
 
 // upgrade is control.Upgrader.
 func (d *daemon) upgrade(binary string, told control.Progress) error {
-	s := &d.succession
+	s := d.succession
 	if !s.trying.CompareAndSwap(false, true) {
 		return errUpgrading
 	}
@@ -144,7 +143,6 @@ func (d *daemon) handOver(successor *handover.Successor) {
 	if d.http3 != nil {
 		ctx, cancel := context.WithTimeout(d.signals.now, http3Grace)
 		defer cancel()
-		d.http3.Retire()
 		if err := d.http3.Shutdown(ctx); err != nil {
 			d.log.Warn().Err(err).Msg("Requests were cut off, because the new process needs the port")
 		}
@@ -173,8 +171,8 @@ func (d *daemon) follow(f handover.Following, done func()) {
 	}()
 }
 
-func newSuccession() succession {
-	return succession{program: program(), done: make(chan struct{}), hurried: make(chan struct{})}
+func newSuccession() *succession {
+	return &succession{program: program(), done: make(chan struct{}), hurried: make(chan struct{})}
 }
 
 // program is the file that this process was started from: by the name that it
@@ -198,5 +196,3 @@ func program() string {
 	}
 	return own
 }
-
-var _ = spec.Record{}

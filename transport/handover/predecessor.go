@@ -104,20 +104,27 @@ func (p *Predecessor) Fail(err error) {
 // Ready says that this process could serve, and waits until it may. With an
 // error it may not: nothing is its own.
 func (p *Predecessor) Ready(ctx context.Context, version string) error {
+	if err := p.adoptStderr(); err != nil {
+		p.Fail(err)
+		return err
+	}
 	p.pair.send(message{Ready: &Ready{Version: version}})
 	select {
 	case <-p.proceed:
+		return nil
 	case <-p.pair.broken:
-		select {
-		case <-p.proceed: // and was gone at once
-		default:
-			return errPredecessorGone
-		}
 	case <-ctx.Done():
-		p.pair.close()
+	}
+	select {
+	case <-p.proceed: // and only then came the end
+		return nil
+	default:
+	}
+	p.pair.close()
+	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	return p.adoptStderr()
+	return errPredecessorGone
 }
 
 // adoptStderr ends the detour over the predecessor, which listens to what a

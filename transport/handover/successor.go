@@ -1,6 +1,7 @@
 package handover
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -50,8 +51,8 @@ type Successor struct {
 }
 
 // Start starts the successor, and returns when it is ready. If it does not get
-// ready it is there no more, and the error says why.
-func (s Succession) Start() (*Successor, error) {
+// ready, or ctx ends before it is, it is there no more, and the error says why.
+func (s Succession) Start(ctx context.Context) (*Successor, error) {
 	pair, theirs, err := newSocketPair()
 	if err != nil {
 		return nil, fmt.Errorf("unable to make a connection for the new process: %w", err)
@@ -67,13 +68,18 @@ func (s Succession) Start() (*Successor, error) {
 	}
 	go pair.each(n.take)
 	pair.send(message{State: &s.State})
-	if err := n.await(); err != nil {
-		n.process.Kill()
-		<-n.exited
-		pair.close()
+	if err := n.await(ctx); err != nil {
+		n.Reject()
 		return nil, err
 	}
 	return n, nil
+}
+
+// Reject ends a successor that was not told to proceed. Then it is there no more.
+func (n *Successor) Reject() {
+	n.process.Kill()
+	<-n.exited
+	n.pair.close()
 }
 
 // start starts the process. Until it proceeds, its standard error goes through
@@ -119,7 +125,7 @@ func reasonOf(err error) error {
 }
 
 // await returns nil when the successor is ready.
-func (n *Successor) await() error {
+func (n *Successor) await(ctx context.Context) error {
 	limit := n.succession.StartTimeout
 	if limit == 0 {
 		limit = DefaultStartTimeout
@@ -136,6 +142,8 @@ func (n *Successor) await() error {
 		return n.obituary()
 	case <-n.pair.broken:
 		return n.hangup()
+	case <-ctx.Done():
+		return context.Cause(ctx)
 	case <-late.C:
 		return fmt.Errorf("%s was not ready after %v", n.succession.Binary, limit)
 	}
