@@ -7,10 +7,11 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestRunReadsItsEnvironment(t *testing.T) {
-	standard := RunOptions{HTTPPort: 80, HTTPSPort: 443, MaxHeld: 1000, Socket: "/tmp/kamal-proxy.sock", Data: "/h/.config/kamal-proxy"}
+	standard := RunOptions{HTTPPort: 80, HTTPSPort: 443, MaxHeld: 1000, UpgradeTimeout: 10 * time.Minute, ShutdownTimeout: 9 * time.Second, Socket: "/tmp/kamal-proxy.sock", Data: "/h/.config/kamal-proxy"}
 	with := func(change func(*RunOptions)) RunOptions {
 		o := standard
 		change(&o)
@@ -26,8 +27,9 @@ func TestRunReadsItsEnvironment(t *testing.T) {
 		"plain names": {map[string]string{"DEBUG": "1", "HTTP_PORT": "8080", "HTTPS_PORT": "0", "METRICS_PORT": "9000", "HTTP3": "true", "MAX_HELD": "7"}, nil, with(func(o *RunOptions) {
 			o.Debug, o.HTTPPort, o.HTTPSPort, o.MetricsPort, o.HTTP3, o.MaxHeld = true, 8080, 0, 9000, true, 7
 		}), ""},
-		"our names": {map[string]string{"KAMAL_PROXY_DEBUG": "true", "KAMAL_PROXY_HTTP_PORT": "8080", "KAMAL_PROXY_HTTPS_PORT": "8443", "KAMAL_PROXY_METRICS_PORT": "9000", "KAMAL_PROXY_HTTP3": "1", "KAMAL_PROXY_MAX_HELD": "0"}, nil, with(func(o *RunOptions) {
+		"our names": {map[string]string{"KAMAL_PROXY_DEBUG": "true", "KAMAL_PROXY_HTTP_PORT": "8080", "KAMAL_PROXY_HTTPS_PORT": "8443", "KAMAL_PROXY_METRICS_PORT": "9000", "KAMAL_PROXY_HTTP3": "1", "KAMAL_PROXY_MAX_HELD": "0", "KAMAL_PROXY_UPGRADE_TIMEOUT": "1m", "KAMAL_PROXY_SHUTDOWN_TIMEOUT": "0s"}, nil, with(func(o *RunOptions) {
 			o.Debug, o.HTTPPort, o.HTTPSPort, o.MetricsPort, o.HTTP3, o.MaxHeld = true, 8080, 8443, 9000, true, 0
+			o.UpgradeTimeout, o.ShutdownTimeout = time.Minute, 0
 		}), ""},
 		"ours win":                         {map[string]string{"HTTP_PORT": "1", "KAMAL_PROXY_HTTP_PORT": "2"}, nil, with(func(o *RunOptions) { o.HTTPPort = 2 }), ""},
 		"flags win":                        {map[string]string{"KAMAL_PROXY_HTTP_PORT": "2", "DEBUG": "true"}, []string{"--http-port=3", "--debug=false"}, with(func(o *RunOptions) { o.HTTPPort = 3 }), ""},
@@ -62,10 +64,11 @@ func TestRunReadsItsEnvironment(t *testing.T) {
 
 func TestOurVariablesMustParse(t *testing.T) {
 	for name, value := range map[string]string{
-		"KAMAL_PROXY_DEBUG":     "perhaps",
-		"KAMAL_PROXY_HTTP_PORT": "http",
-		"KAMAL_PROXY_HTTP3":     "3",
-		"KAMAL_PROXY_MAX_HELD":  "many",
+		"KAMAL_PROXY_DEBUG":           "perhaps",
+		"KAMAL_PROXY_HTTP_PORT":       "http",
+		"KAMAL_PROXY_HTTP3":           "3",
+		"KAMAL_PROXY_MAX_HELD":        "many",
+		"KAMAL_PROXY_UPGRADE_TIMEOUT": "soon",
 	} {
 		o := execute(t, map[string]string{name: value}, "run")
 		if o.code != 1 || len(o.ran) != 0 || !strings.HasPrefix(o.stderr, "Error: "+name+` is "`+value+`": `) {

@@ -67,6 +67,7 @@ func (s Succession) Start(ctx context.Context) (*Successor, error) {
 		return nil, err
 	}
 	go pair.each(n.take)
+	s.State.Protocol = protocol
 	pair.send(message{State: &s.State})
 	if err := n.await(ctx); err != nil {
 		n.Reject()
