@@ -5,6 +5,7 @@ import (
 	"net"
 
 	"kamal-proxy/transport/exchange"
+	"kamal-proxy/transport/socket"
 )
 
 // Writer writes the messages that go out on one connection. Heads and small
@@ -103,8 +104,8 @@ func (w *Writer) Write(p []byte) (int, error) {
 // connection, within the kernel, and returns how many it did. It moves nothing
 // where that cannot be done. An error may be that of either side.
 func (w *Writer) Splice(src *net.TCPConn, n int64) (int64, error) {
-	dst, ok := w.dst.(*net.TCPConn)
-	if !ok || w.kind != lengthBody || n > w.left {
+	dst := socket.TCP(w.dst)
+	if dst == nil || w.kind != lengthBody || n > w.left {
 		return 0, nil
 	}
 	if err := w.Flush(); err != nil {
@@ -161,7 +162,7 @@ func (w *Writer) put(p []byte, tail string) (int, error) {
 		w.buf = append(append(w.buf, p...), tail...)
 		return len(p), nil
 	}
-	if conn, ok := w.dst.(*net.TCPConn); ok {
+	if conn := socket.TCP(w.dst); conn != nil {
 		return w.putVectors(conn, p, tail)
 	}
 	n := min(len(p), max(0, cap(w.buf)-len(w.buf)))

@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	cheap "kamal-proxy/transport/socket"
 )
 
 // conn is one HTTP/1.x connection, served by one goroutine. Between requests it
@@ -51,6 +53,7 @@ const (
 )
 
 func newConn(s *Server, socket net.Conn) *conn {
+	socket = cheap.Of(socket)
 	c := &conn{server: s, stream: socket, socket: socket}
 	if s.tls != nil {
 		c.stream = tls.Server(gate{socket, c}, s.tls)
@@ -202,7 +205,7 @@ func (c *conn) hangUp() { c.socket.Close() }
 
 // reset is hangUp for a response that only the connection's end delimits.
 func (c *conn) reset() {
-	if tcp, ok := c.socket.(*net.TCPConn); ok {
+	if tcp := cheap.TCP(c.socket); tcp != nil {
 		tcp.SetLinger(0)
 	}
 	c.socket.Close()

@@ -4,6 +4,8 @@ import (
 	"io"
 	"sync"
 	"syscall"
+
+	"kamal-proxy/transport/socket"
 )
 
 // inlet waits for a request's first bytes without holding a buffer for them: a
@@ -46,20 +48,17 @@ func (in *inlet) await() error {
 // again when something may be.
 func (in *inlet) tryRead(fd uintptr) bool {
 	in.block = inletBlocks.Get().(*[inletSize]byte)
-	n, err := 0, error(syscall.EINTR)
-	for err == syscall.EINTR {
-		n, err = syscall.Read(int(fd), in.block[:])
-	}
+	n, errno := socket.Read(fd, in.block[:])
 	if n > 0 {
 		in.have, in.err = in.block[:n], nil
 		return true
 	}
 	in.close()
-	if err == nil {
-		err = io.EOF
+	in.err = io.EOF
+	if errno != 0 {
+		in.err = errno
 	}
-	in.err = err
-	return err != syscall.EAGAIN
+	return errno != syscall.EAGAIN
 }
 
 // has reports whether there is something to take.

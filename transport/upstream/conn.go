@@ -10,6 +10,7 @@ import (
 
 	"kamal-proxy/transport/exchange"
 	"kamal-proxy/transport/http1"
+	"kamal-proxy/transport/socket"
 )
 
 // conn is one connection to a target. A call owns it, or the pool.
@@ -28,9 +29,10 @@ type conn struct {
 	// through raw cost no allocation.
 	out    []byte
 	n      int
-	errno  error
+	errno  syscall.Errno
+	last   bool // what comes next is the target's
 	peeked [1]byte
-	write  func(fd uintptr) bool
+	send   func(fd uintptr) bool
 	peek   func(fd uintptr)
 	await  func(fd uintptr) bool
 }
@@ -57,18 +59,19 @@ func (t *Target) dial(ctx context.Context, deadline time.Time) (*conn, error) {
 }
 
 func newConn(nc net.Conn) (*conn, error) {
-	socket, ok := nc.(syscall.Conn)
+	sc, ok := nc.(syscall.Conn)
 	if !ok {
 		nc.Close()
 		return nil, fmt.Errorf("%w: a %T is not a socket", ErrUnreachable, nc)
 	}
-	raw, err := socket.SyscallConn()
+	raw, err := sc.SyscallConn()
 	if err != nil {
 		nc.Close()
 		return nil, fmt.Errorf("%w: %w", ErrUnreachable, err)
 	}
+	nc = socket.Of(nc)
 	c := &conn{Conn: nc, raw: raw, reader: http1.NewReader(nc, responseLimits)}
-	c.write, c.peek, c.await = c.writeNow, c.peekNow, c.peekReady
+	c.send, c.peek, c.await = c.sendThenWait, c.peekNow, c.peekReady
 	return c, nil
 }
 
@@ -105,30 +108,37 @@ func (c *conn) setAbout(t time.Time, slack time.Duration) {
 	}
 }
 
-// tryWrite writes what the kernel takes without waiting.
-func (c *conn) tryWrite(p []byte) (int, error) {
-	c.out, c.n, c.errno = p, 0, nil
-	err := c.raw.Write(c.write)
+// tryWrite writes what the kernel takes without waiting. If that is all of p,
+// and p is the last that the target needs to answer, it waits for the target,
+// whose answer cannot be there yet: that saves a read that finds nothing. How
+// the wait ended, the next read tells.
+func (c *conn) tryWrite(p []byte, last bool) (int, error) {
+	c.out, c.n, c.errno, c.last = p, 0, 0, last
+	err := c.raw.Read(c.send)
+	sent := c.out == nil
 	c.out = nil
 	c.written += int64(c.n)
-	if err == nil {
+	switch {
+	case sent:
+		return c.n, nil
+	case err == nil && c.errno != 0 && c.errno != syscall.EAGAIN:
 		err = c.errno
 	}
 	return c.n, err
 }
 
-func (c *conn) writeNow(fd uintptr) bool {
-	c.errno = syscall.EINTR
-	for c.errno == syscall.EINTR {
-		c.n, c.errno = syscall.Write(int(fd), c.out)
+// sendThenWait is run as a read, so that the runtime looks for input from
+// before the write on, and misses none.
+func (c *conn) sendThenWait(fd uintptr) bool {
+	if c.out == nil {
+		return true
 	}
-	if c.errno != nil {
-		c.n = 0
+	c.n, c.errno = socket.Write(fd, c.out)
+	if c.n < len(c.out) {
+		return true
 	}
-	if c.errno == syscall.EAGAIN {
-		c.errno = nil
-	}
-	return true
+	c.out = nil
+	return !c.last
 }
 
 // Write writes all of p.
@@ -143,12 +153,7 @@ func (c *conn) quiet() bool {
 	return c.raw.Control(c.peek) == nil && c.errno == syscall.EAGAIN
 }
 
-func (c *conn) peekNow(fd uintptr) {
-	c.errno = syscall.EINTR
-	for c.errno == syscall.EINTR {
-		c.n, _, c.errno = syscall.Recvfrom(int(fd), c.peeked[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
-	}
-}
+func (c *conn) peekNow(fd uintptr) { _, c.errno = socket.Peek(fd, &c.peeked) }
 
 func (c *conn) peekReady(fd uintptr) bool {
 	c.peekNow(fd)

@@ -10,6 +10,7 @@ import (
 
 	"kamal-proxy/transport/exchange"
 	"kamal-proxy/transport/http1"
+	"kamal-proxy/transport/socket"
 )
 
 const (
@@ -174,8 +175,8 @@ func (x *call) Rest() (*net.TCPConn, int64) {
 	if x.closed.Load() {
 		return nil, 0
 	}
-	conn, ok := x.conn.Conn.(*net.TCPConn)
-	if !ok {
+	conn := socket.TCP(x.conn.Conn)
+	if conn == nil {
 		return nil, 0
 	}
 	return conn, x.conn.reader.Body().Rest()

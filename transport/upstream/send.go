@@ -164,7 +164,7 @@ func (x *call) readBody(p []byte, full bool) (n int, err error) {
 // something is left to do. That a write fails shows when the response is read:
 // there may be one all the same.
 func (x *call) begin() {
-	n, err := x.conn.tryWrite(x.out.data)
+	n, err := x.conn.tryWrite(x.out.data, x.out.whole)
 	switch {
 	case err != nil:
 		x.broken = true
