@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"syscall"
 	"time"
 )
@@ -13,36 +14,41 @@ import (
 // there are few requests this costs more than they do: so one processor runs
 // all of them then, and all are back within a glance when it gets busy.
 const (
-	glance    = 50 * time.Millisecond
+	glance    = 100 * time.Millisecond
 	busyFrom  = 60 // percent of one processor, within a glance
 	lightTo   = 40
 	lightTime = time.Second // before the others are sent away
 )
 
 // followLoad sets how many processors are used by what the process takes of
-// them, until ctx ends. A GOMAXPROCS from the environment stays as it is.
+// them, until ctx ends, and gives memory back when a heavy load is over. A
+// GOMAXPROCS from the environment stays as it is.
 func followLoad(ctx context.Context) {
-	all := runtime.GOMAXPROCS(0)
-	if _, given := os.LookupEnv("GOMAXPROCS"); given || all == 1 {
-		return
-	}
-	defer runtime.SetDefaultGOMAXPROCS()
+	_, given := os.LookupEnv("GOMAXPROCS")
 	ticker := time.NewTicker(glance)
 	defer ticker.Stop()
 	var d demand
 	for {
 		select {
 		case <-ctx.Done():
+			if !given {
+				runtime.SetDefaultGOMAXPROCS()
+			}
 			return
 		case now := <-ticker.C:
 			if !d.note(now, processorTime()) {
 				continue
 			}
 		}
-		if d.light {
+		switch {
+		case given:
+		case d.light:
 			runtime.GOMAXPROCS(1)
-		} else {
+		default:
 			runtime.SetDefaultGOMAXPROCS()
+		}
+		if d.light {
+			debug.FreeOSMemory() // what a burst has left behind
 		}
 	}
 }

@@ -25,14 +25,14 @@ func TestDemandIsLightAfterAQuietSecondAndHeavyAtOnce(t *testing.T) {
 		glances, percent, changes int
 		light                     bool
 	}{
-		{20, 10, 0, false}, // the first glance knows of nothing before it
+		{10, 10, 0, false}, // the first glance knows of nothing before it
 		{1, 10, 1, true},
 		{100, 55, 0, true}, // between the two
 		{1, 150, 1, false}, // more than one processor can do
 		{100, 55, 0, false},
-		{19, 5, 0, false},
+		{9, 5, 0, false},
 		{1, 50, 0, false}, // the second begins anew
-		{19, 5, 0, false},
+		{9, 5, 0, false},
 		{1, 5, 1, true},
 	} {
 		if changes := glances(step.glances, step.percent); changes != step.changes || d.light != step.light {
