@@ -191,7 +191,7 @@ func (d *daemon) run() error {
 		start(func() error { return d.http3.Serve(d.quic) })
 	}
 	start(func() error { return d.control.Serve(d.socket) })
-	go followLoad(ctx)
+	go followLoad(scraping)
 	if d.scraped != nil {
 		start(func() error { return metrics.Serve(scraping, d.scraped, d.metrics) })
 	}
