@@ -140,6 +140,7 @@ func (d *daemon) makeStory() {
 		Ask:       func(r *service.Route) { d.registry.Tell(registry.Route{Route: r}) },
 		Leave:     func(r *service.Route) { d.registry.Tell(registry.Leave{Route: r}) },
 		Challenge: d.policy.Challenge,
+		Trusted:   d.options.TrustedProxies,
 		Log:       d.access,
 		Metrics:   d.metrics,
 		Logger:    d.log,
@@ -227,7 +228,10 @@ func (d *daemon) run() error {
 
 // makeServers makes what serves the ports. All that speaks TLS has one policy.
 func (d *daemon) makeServers() {
-	config := ingress.Config{Handler: func(x exchange.Exchange) { d.story.Serve(x) }, Log: d.log}
+	config := ingress.Config{
+		Handler: func(x exchange.Exchange) { d.story.Serve(x) }, Log: d.log,
+		ProxyProtocol: d.options.ProxyProtocol, Trusted: d.options.TrustedProxies,
+	}
 	d.web[0] = ingress.NewServer(config)
 	config.TLS = d.policy.TLSConfig()
 	if d.quic != nil {
@@ -242,4 +246,18 @@ func (d *daemon) logStart() {
 		Int("http", port(d.plain)).Int("https", port(d.secure)).Bool("http3", d.quic != nil).Int("metrics", port(d.scraped)).
 		Str("version", cli.Version).Int("pid", os.Getpid()).Str("socket", d.options.Socket).
 		Msg("Server started")
+	d.warnOfTrust()
+}
+
+// warnOfTrust tells what the operator may not have meant.
+func (d *daemon) warnOfTrust() {
+	if !d.options.ProxyProtocol {
+		return
+	}
+	if len(d.options.TrustedProxies) == 0 {
+		d.log.Warn().Msg("--proxy-protocol without --trusted-proxy: whoever reaches the ports can name any address as the client's")
+	}
+	if d.options.HTTP3 {
+		d.log.Warn().Msg("--proxy-protocol does not apply to --http3: its clients are those whose packets arrive")
+	}
 }

@@ -1,6 +1,9 @@
 package cli
 
-import "time"
+import (
+	"net/netip"
+	"time"
+)
 
 // RunOptions are what `run` is started with.
 type RunOptions struct {
@@ -13,6 +16,9 @@ type RunOptions struct {
 
 	UpgradeTimeout  time.Duration // how long what has begun may take, once a successor serves
 	ShutdownTimeout time.Duration // how long it may take, once the proxy is told to end
+
+	TrustedProxies []netip.Prefix // nil: see --forward-headers; nobody is named
+	ProxyProtocol  bool
 
 	Socket string // where orders come in
 	Data   string // folder of the state file and the certificates

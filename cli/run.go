@@ -39,6 +39,8 @@ on the command line counts more.`,
 		f.Var((*port)(&o.HTTPSPort), "https-port", "`port` for HTTPS, 0 for any free one")
 		f.Var((*port)(&o.MetricsPort), "metrics-port", "`port` for metrics, 0 for none")
 		f.BoolVar(&o.HTTP3, "http3", false, "serve HTTP/3, too, on the HTTPS port")
+		f.Var((*networks)(&o.TrustedProxies), "trusted-proxy", "`network` of proxies that are believed about the client, such as 10.0.0.0/8")
+		f.BoolVar(&o.ProxyProtocol, "proxy-protocol", false, "connections begin with a PROXY protocol header, version 1 or 2")
 		f.Var((*count)(&o.MaxHeld), "max-held", "how many requests each paused service holds")
 		f.DurationVar(&o.ShutdownTimeout, "shutdown-timeout", o.ShutdownTimeout, "how long requests may take to end after SIGTERM")
 		f.DurationVar(&o.UpgradeTimeout, "upgrade-timeout", o.UpgradeTimeout, "how long requests may take to end after an upgrade")

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -49,7 +50,7 @@ func TestRunReadsItsEnvironment(t *testing.T) {
 			if o.code != 0 || len(o.ran) != 1 {
 				t.Fatalf("exit %d, %s", o.code, o.stderr)
 			}
-			if o.ran[0] != test.want {
+			if !reflect.DeepEqual(o.ran[0], test.want) {
 				t.Errorf("got  %+v\nwant %+v", o.ran[0], test.want)
 			}
 			switch {

@@ -1,6 +1,7 @@
 package ingress
 
 import (
+	"cmp"
 	"strings"
 	"sync"
 	"time"
@@ -15,7 +16,8 @@ const complaintsInterval = time.Minute
 // about what clients do, and anybody can cause them at any rate: they are told at
 // level DEBUG, and failed TLS handshakes are summed up once a minute.
 type complaints struct {
-	log zerolog.Logger
+	log   zerolog.Logger
+	about string // what failed; empty: TLS handshakes
 
 	mu     sync.Mutex
 	failed int    // handshakes since the last summary
@@ -36,6 +38,12 @@ func (c *complaints) handshake(client string, err error) {
 	c.count(client + ": " + err.Error())
 }
 
+// add takes any other failure.
+func (c *complaints) add(client string, err error) {
+	c.log.Debug().Err(err).Str("client", client).Msg("Connection refused")
+	c.count(client + ": " + err.Error())
+}
+
 func (c *complaints) count(text string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -52,7 +60,7 @@ func (c *complaints) summarise() {
 	c.failed, c.timer = 0, nil
 	c.mu.Unlock()
 	if failed > 0 {
-		c.log.Info().Int("count", failed).Str("last", last).Msg("TLS handshakes failed")
+		c.log.Info().Int("count", failed).Str("last", last).Msg(cmp.Or(c.about, "TLS handshakes failed"))
 	}
 }
 

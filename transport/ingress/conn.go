@@ -69,7 +69,7 @@ func newConn(s *Server, socket net.Conn) *conn {
 // serve serves the connection from its start.
 func (c *conn) serve() {
 	defer c.end()
-	if c.server.tls == nil || c.shakeHands() {
+	if c.introduced() && (c.server.tls == nil || c.shakeHands()) {
 		c.serveRequests()
 	}
 }
@@ -241,6 +241,14 @@ func (g gate) Read(p []byte) (int, error) {
 		g.conn.quiet.Store(time.Now().UnixNano()) // a part of TLS's, of which a request may come
 	}
 	return n, err
+}
+
+// RemoteAddr is the client's, where the PROXY protocol names it.
+func (g gate) RemoteAddr() net.Addr {
+	if client := g.conn.peer.client; client.IsValid() {
+		return net.TCPAddrFromAddrPort(client)
+	}
+	return g.Conn.RemoteAddr()
 }
 
 func (c *conn) beforeRead() error {

@@ -56,6 +56,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.web.Close()
 	s.serving.Wait()
 	s.complaints.close()
+	s.introductions.close()
 	return err
 }
 

@@ -32,6 +32,7 @@ import (
 	"kamal-proxy/transport/clock"
 	"kamal-proxy/transport/exchange"
 	"kamal-proxy/transport/http2"
+	"kamal-proxy/transport/trust"
 )
 
 // Handler answers one exchange, on the exchange's own goroutine. When it
@@ -62,6 +63,11 @@ type Config struct {
 	// MaxConnections is how many connections may be open; 0: any number.
 	// Beyond it an idle one makes room, or else the new one is closed.
 	MaxConnections int
+	// ProxyProtocol wants a PROXY protocol header, of version 1 or 2, before
+	// everything else on each connection that comes from one of Trusted, or on
+	// all where that is nil. The client's address is what the header says.
+	ProxyProtocol bool
+	Trusted       trust.Proxies
 	// HTTP2ByNetHTTP has net/http's server serve HTTP/2 instead of ours. It has
 	// no BodyStall, and its idle connections make no room.
 	HTTP2ByNetHTTP bool
@@ -75,16 +81,19 @@ const (
 
 // Server serves HTTP on the listeners it is given.
 type Server struct {
-	handler     Handler
-	log         zerolog.Logger
-	tls         *tls.Config // nil: plain HTTP
-	headTimeout time.Duration
-	idleTimeout time.Duration
-	bodyStall   time.Duration
-	complaints  *complaints
-	clock       clock.Clock
-	webHandler  webHandler
-	byNetHTTP   bool
+	handler       Handler
+	log           zerolog.Logger
+	tls           *tls.Config // nil: plain HTTP
+	headTimeout   time.Duration
+	idleTimeout   time.Duration
+	bodyStall     time.Duration
+	complaints    *complaints
+	introductions *complaints // PROXY protocol headers that were none
+	proxyProtocol bool
+	trusted       trust.Proxies
+	clock         clock.Clock
+	webHandler    webHandler
+	byNetHTTP     bool
 
 	conns    conns
 	lookout  lookout
@@ -103,17 +112,20 @@ type Server struct {
 // NewServer makes a Server that does not serve yet.
 func NewServer(config Config) *Server {
 	s := &Server{
-		handler:     config.Handler,
-		log:         config.Log,
-		tls:         config.TLS,
-		headTimeout: orDefault(config.HeadTimeout, defaultHeadTimeout),
-		idleTimeout: orDefault(config.IdleTimeout, defaultIdleTimeout),
-		bodyStall:   orDefault(config.BodyStall, defaultBodyStall),
-		complaints:  &complaints{log: config.Log},
-		conns:       conns{most: config.MaxConnections},
-		passage:     newPassage(),
-		byNetHTTP:   config.HTTP2ByNetHTTP,
-		listeners:   make(map[net.Listener]struct{}),
+		handler:       config.Handler,
+		log:           config.Log,
+		tls:           config.TLS,
+		headTimeout:   orDefault(config.HeadTimeout, defaultHeadTimeout),
+		idleTimeout:   orDefault(config.IdleTimeout, defaultIdleTimeout),
+		bodyStall:     orDefault(config.BodyStall, defaultBodyStall),
+		complaints:    &complaints{log: config.Log},
+		introductions: &complaints{log: config.Log, about: "Connections without a PROXY protocol header"},
+		proxyProtocol: config.ProxyProtocol,
+		trusted:       config.Trusted,
+		conns:         conns{most: config.MaxConnections},
+		passage:       newPassage(),
+		byNetHTTP:     config.HTTP2ByNetHTTP,
+		listeners:     make(map[net.Listener]struct{}),
 	}
 	s.webHandler = webHandler{handler: s.handler, log: s.log, altSvc: altSvc(config.HTTP3Port)}
 	s.lookout.conns = &s.conns

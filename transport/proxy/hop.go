@@ -13,14 +13,14 @@ import (
 func (v *visit) scrub() {
 	r := v.request
 	trailers := r.Header.HasToken("TE", "trailers")
-	r.Header = endToEnd(r.Header, r.ContentLength < 0)
+	r.Header = unmistakable(endToEnd(r.Header, r.ContentLength < 0))
 	r.Upgrade = welcomeUpgrade(r)
 
 	if trailers {
 		r.Header.Add("TE", "trailers")
 	}
 	if trailer := r.Trailer; trailer != nil && r.ContentLength < 0 {
-		r.Trailer = func() exchange.Header { return lawfulTrailer(trailer()) }
+		r.Trailer = func() exchange.Header { return unmistakable(lawfulTrailer(trailer())) }
 	}
 }
 
@@ -85,6 +85,16 @@ func endToEnd(h exchange.Header, trailers bool) exchange.Header {
 	return kept
 }
 
+// unmistakable returns a request's fields without those that mislead apps.
+func unmistakable(h exchange.Header) exchange.Header {
+	for i := range h {
+		if misleads(h[i].Name) {
+			return without(h, misleads)
+		}
+	}
+	return h
+}
+
 func hopByHop(name string) bool {
 	switch len(name) {
 	case len("TE"):
@@ -114,7 +124,7 @@ func hopByHop(name string) bool {
 func lawfulTrailer(h exchange.Header) exchange.Header {
 	var kept exchange.Header
 	for _, f := range h {
-		if !hopByHop(f.Name) && !headOnly(f.Name) {
+		if !hopByHop(f.Name) && !headOnly(f.Name) && !claims(f.Name) {
 			kept = append(kept, f)
 		}
 	}

@@ -4,7 +4,10 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"strconv"
+	"strings"
 	"sync"
+
+	"kamal-proxy/transport/exchange"
 )
 
 const (
@@ -13,13 +16,16 @@ const (
 )
 
 // identify gives the request a name and the time of its arrival, unless
-// something before us has.
+// something before us has, in a way that can be passed on.
 func (v *visit) identify() {
 	h := &v.request.Header
-	id := h.Get(fieldRequestID)
-	if id == "" {
+	id, several := requestIDOf(*h)
+	if !soundRequestID(id) {
 		var text [36]byte
 		id = v.kept(appendRequestID(text[:0]))
+		several = true
+	}
+	if several {
 		h.Set(fieldRequestID, id)
 	}
 	v.entry.RequestID = id
@@ -29,6 +35,36 @@ func (v *visit) identify() {
 		start := strconv.AppendInt(append(text[:0], "t="...), v.entry.Started.UnixMilli(), 10)
 		h.Set(fieldRequestStart, v.kept(start))
 	}
+}
+
+// requestIDOf returns the name that a request has come with, and whether it has
+// been given several, of which the first counts.
+func requestIDOf(h exchange.Header) (id string, several bool) {
+	found := 0
+	for i := range h {
+		if len(h[i].Name) == len(fieldRequestID) && strings.EqualFold(h[i].Name, fieldRequestID) {
+			if found++; found == 1 {
+				id = h[i].Value
+			}
+		}
+	}
+	return id, found > 1
+}
+
+// maxRequestID is the longest name of a request, in bytes; Rails takes no more.
+const maxRequestID = 255
+
+// soundRequestID reports whether a name that a client has given to its request
+// may be passed on, to be logged and printed by others: visible ASCII, but for
+// what quotes, and begins or ends markup.
+func soundRequestID(id string) bool {
+	for i := range len(id) {
+		switch c := id[i]; {
+		case c <= ' ', c > '~', c == '"', c == '\'', c == '`', c == '\\', c == '<', c == '>':
+			return false
+		}
+	}
+	return id != "" && len(id) <= maxRequestID
 }
 
 // entropy is random bytes in store: asking the kernel for each request's 16

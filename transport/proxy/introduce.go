@@ -14,13 +14,14 @@ const (
 )
 
 // introduce tells the target who asks, for what, and by which way. With
-// forward-headers it believes what is before us and adds to it; without, what
-// a client says of itself is replaced.
+// forward-headers it believes what is before us, if that is trusted, and adds to
+// it; else what a client says of itself is replaced.
 func (v *visit) introduce() {
 	r := v.request
 	h := &r.Header
-	trusting := v.policy.TargetOptions.ForwardHeaders
+	trusting := v.policy.TargetOptions.ForwardHeaders && v.believed()
 
+	v.disclaim()
 	h.Set(fieldForwardedFor, appended(v.forwardedFor(trusting), v.entry.ClientAddr))
 	if !trusting {
 		h.Del("Forwarded")
@@ -49,9 +50,10 @@ func (v *visit) forwardedFor(trusting bool) string {
 	return joined(v.request.Header, fieldForwardedFor, ", ")
 }
 
-// namedClient returns what the service's client IP header says, if it has one.
+// namedClient returns what the service's client IP header says, if it has one
+// and whoever sent it is believed.
 func (v *visit) namedClient() string {
-	if name := v.policy.Options.ClientIPHeader; name != "" {
+	if name := v.policy.Options.ClientIPHeader; name != "" && v.believed() {
 		return v.request.Header.Get(name)
 	}
 	return ""

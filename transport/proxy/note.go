@@ -24,10 +24,7 @@ func (v *visit) note() {
 	e.ReqContentLength = r.ContentLength
 	e.ReqContentType = r.Header.Get("Content-Type")
 	e.ClientAddr, e.ClientPort = v.addressAndPort(r.Client)
-	e.RemoteAddr = joined(r.Header, fieldForwardedFor, ", ")
-	if e.RemoteAddr == "" {
-		e.RemoteAddr = e.ClientAddr
-	}
+	e.RemoteAddr = v.remote()
 	e.UserAgent = r.Header.Get("User-Agent")
 	e.Proto = r.Proto
 	e.Scheme = r.Scheme

@@ -13,6 +13,7 @@ import (
 	"kamal-proxy/transport/accesslog"
 	"kamal-proxy/transport/exchange"
 	"kamal-proxy/transport/pages"
+	"kamal-proxy/transport/trust"
 )
 
 // Config is what a Proxy works with.
@@ -26,6 +27,10 @@ type Config struct {
 	// is false where the path is the app's, body is given with status 200. nil:
 	// nobody is asked.
 	Challenge func(authority, path string) (body []byte, status int, ours bool)
+
+	// Trusted are who is believed in what they say of the client behind them. nil:
+	// all are, where a service wants it (forward-headers).
+	Trusted trust.Proxies
 
 	Log     AccessLog
 	Metrics Metrics      // nil: none are kept

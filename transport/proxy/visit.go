@@ -22,11 +22,12 @@ type visit struct {
 	// cutoff is the request's context; the service may cut it.
 	cutoff *cutoff
 
-	verdict service.Verdict
-	policy  *service.Policy // never nil
-	counted bool            // by Metrics
-	tunnel  bool            // the exchange was handed over
-	outcome int             // the status to log where it is not the one sent
+	verdict  service.Verdict
+	policy   *service.Policy // never nil
+	stranger bool            // who sent it is none of the trusted proxies
+	counted  bool            // by Metrics
+	tunnel   bool            // the exchange was handed over
+	outcome  int             // the status to log where it is not the one sent
 
 	// Of the target's part: what part gives back.
 	response  *exchange.Response
