@@ -69,6 +69,14 @@ func (h *healthcheck) Receive(m Message) {
 	}
 }
 
+// Mend implements system.Mender: the checks go on.
+func (h *healthcheck) Mend(Message) bool {
+	if h.generation != 0 && !h.halted {
+		h.timer = system.After(h.self, h.Interval, Message(due{h.generation}))
+	}
+	return false
+}
+
 func (h *healthcheck) begin() {
 	if h.generation == 0 {
 		h.check()

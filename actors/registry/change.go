@@ -15,10 +15,11 @@ type change struct {
 	entry  *entry
 	claim  service.Claim
 	remove *Remove
+	told   bool // the service knows
 }
 
-// claim decides on what a service wants to become, and has it saved.
-func (r *registry) claim(c service.Claim) {
+// consider decides on what a service wants to become, and has it saved.
+func (r *registry) consider(c service.Claim) {
 	e := r.byID[c.Service]
 	switch {
 	case e == nil || e.leaving:
@@ -54,13 +55,13 @@ func (r *registry) keep() {
 	if r.saving != nil || len(r.pending) == 0 {
 		return
 	}
-	r.saving, r.pending = r.pending, nil
 	records := r.committed
-	for _, c := range r.saving {
+	for _, c := range r.pending {
 		records = records.with(c.entry.name, c.claim.Record)
 	}
 	r.sequence++
 	r.store.Tell(store.Save{Sequence: r.sequence, Records: records})
+	r.saving, r.pending = r.pending, nil
 }
 
 // saved carries out what is on disk, or refuses what is not.
@@ -74,7 +75,7 @@ func (r *registry) saved(s store.Saved) {
 	for len(r.saving) > 0 {
 		c := r.saving[0]
 		r.saving = r.saving[1:]
-		r.self.Protect(func() { r.settle(c, s.Err) }) // each for itself
+		r.carryOut(c, s.Err)
 	}
 	r.saving = nil
 	r.keep()
@@ -93,7 +94,7 @@ func (r *registry) settle(c *change, err error) {
 	if err != nil {
 		e.ref.Tell(service.Refused{Err: notSaved(err)})
 	} else {
-		r.grant(e, &c.claim)
+		r.grant(e, c)
 	}
 	if e.removing != nil {
 		r.save(&change{entry: e, remove: e.removing})
@@ -103,11 +104,14 @@ func (r *registry) settle(c *change, err error) {
 // grant makes a saved change true. The service is told first, and the table
 // changed in the same Receive: whatever was routed before is in the service's
 // inbox before Granted.
-func (r *registry) grant(e *entry, c *service.Claim) {
-	echo := r.echo()
-	e.ref.Tell(service.Granted{Echo: echo})
-	r.adopt(e, c.Record, c.Assets)
-	r.passOn(Following{e.name, c.What, c.Record, c.Assets, c.DrainTimeout}, e, echo)
+func (r *registry) grant(e *entry, c *change) {
+	if !c.told {
+		c.told = true
+		echo := r.echo()
+		e.ref.Tell(service.Granted{Echo: echo})
+		r.passOn(Following{e.name, c.claim.What, c.claim.Record, c.claim.Assets, c.claim.DrainTimeout}, e, echo)
+	}
+	r.adopt(e, c.claim.Record, c.claim.Assets)
 }
 
 // adopt routes to a service what its record says.
@@ -118,7 +122,7 @@ func (r *registry) adopt(e *entry, record *spec.Record, assets service.Assets) {
 	e.adopt(record, assets)
 	r.table.put(e, &record.Options)
 	r.committed = r.committed.with(e.name, record)
-	r.config.Sites.Put(record, assets)
+	r.self.Protect(func() { r.config.Sites.Put(record, assets) })
 }
 
 // remove begins to take a service away; a change of it that is being saved is
@@ -144,30 +148,37 @@ func (r *registry) remove(m Remove) {
 func (r *registry) removed(c *change, err error) {
 	e := c.entry
 	e.removing = nil
-	waiting := e.waiting
-	e.waiting = nil
 	if err != nil {
 		c.remove.Answer(struct{}{}, notSaved(err))
 	} else {
 		r.drop(e, c.remove.Asker, c.remove.DrainTimeout)
 		r.config.Log.Info().Str("service", e.name).Msg("Removed")
 	}
+	r.goOn(e)
+}
+
+// goOn carries out the orders that waited for a removal.
+func (r *registry) goOn(e *entry) {
+	waiting := e.waiting
+	e.waiting = nil
 	for _, m := range waiting {
-		r.Receive(m)
+		r.attempt(m)
 	}
 }
 
 // drop takes a service's hosts away, and lets it drain.
 func (r *registry) drop(e *entry, asker *service.Asker, timeout time.Duration) {
-	echo := r.echo()
-	e.ref.Tell(&service.Remove{Asker: asker, DrainTimeout: timeout, Echo: echo})
+	if !e.leaving {
+		e.leaving = true
+		echo := r.echo()
+		e.ref.Tell(&service.Remove{Asker: asker, DrainTimeout: timeout, Echo: echo})
+		r.passOn(Following{Service: e.name, What: service.Removed, DrainTimeout: timeout}, e, echo)
+		r.conclude(e)
+	}
 	r.table.take(e, &e.record.Options)
-	r.config.Sites.Remove(e.name)
+	r.self.Protect(func() { r.config.Sites.Remove(e.name) })
 	r.committed = r.committed.with(e.name, nil)
 	delete(r.entries, e.name)
-	e.leaving = true
-	r.passOn(Following{Service: e.name, What: service.Removed, DrainTimeout: timeout}, e, echo)
-	r.conclude(e)
 }
 
 var errNotSaved = errors.New("nothing was changed, because the state could not be saved")

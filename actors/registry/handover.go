@@ -128,13 +128,11 @@ func (r *registry) unpark(err error) {
 	parked := r.handover.parked
 	r.handover.parked = nil
 	for _, m := range parked {
-		r.self.Protect(func() {
-			if err == nil {
-				r.Receive(m)
-			} else {
-				m.(system.Question).Ticket().Fail(err)
-			}
-		})
+		if err == nil {
+			r.attempt(m)
+		} else {
+			m.(system.Question).Ticket().Fail(err)
+		}
 	}
 }
 

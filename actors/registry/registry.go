@@ -275,7 +275,7 @@ func (r *registry) gone(m service.Gone) {
 	r.concluded(e)
 	r.finish()
 	if r.entries[e.name] == nil && r.config.Forgotten != nil {
-		r.config.Forgotten(e.name)
+		r.self.Protect(func() { r.config.Forgotten(e.name) })
 	}
 }
 

@@ -15,7 +15,7 @@ func (s *service) route(r *Route) {
 	case s.redirected(r):
 	case s.gate.State == spec.Running:
 		if s.grant(r) {
-			r.deliver()
+			s.deliver(r)
 		}
 	case s.asksHealth(&r.Facts):
 		s.respond(r, 200)
@@ -33,7 +33,7 @@ func (s *service) redirected(r *Route) bool {
 	}
 	if v := s.verdict(r, Redirect); v != nil {
 		v.Status, v.Scheme, v.Host = 301, scheme, host
-		r.deliver()
+		s.deliver(r)
 	}
 	return true
 }
@@ -66,6 +66,7 @@ func (s *service) verdict(r *Route, a Action) *Verdict {
 	if !r.win() {
 		return nil
 	}
+	s.owed = r
 	r.verdict.Action, r.verdict.Service, r.verdict.Policy = a, s.config.Name, s.policy
 	return &r.verdict
 }
@@ -73,7 +74,7 @@ func (s *service) verdict(r *Route, a Action) *Verdict {
 func (s *service) respond(r *Route, status int) {
 	if v := s.verdict(r, Respond); v != nil {
 		v.Status = status
-		r.deliver()
+		s.deliver(r)
 	}
 }
 
@@ -84,7 +85,7 @@ func (s *service) refuse(r *Route, retry time.Duration) {
 		if s.gate.State == spec.Stopped {
 			v.Message = s.gate.StopMessage
 		}
-		r.deliver()
+		s.deliver(r)
 	}
 }
 
@@ -136,14 +137,29 @@ func (s *service) hold(r *Route) {
 	}
 }
 
+// deliver hands over the verdict that is owed.
+func (s *service) deliver(r *Route) {
+	s.owed = nil
+	r.deliver()
+}
+
 // release answers all that wait, in the order in which they came.
 func (s *service) release(answer func(*Route)) {
-	for {
-		r := s.gate.shift()
-		if r == nil {
-			return
-		}
+	for r := s.gate.shift(); r != nil; r = s.gate.shift() {
+		s.answer(r, answer)
+	}
+}
+
+// answer answers one of several that waited: a panic costs that one.
+func (s *service) answer(r *Route, answer func(*Route)) {
+	ticket, answered := r.Ticket(), false
+	s.self.Protect(func() {
 		answer(r)
+		answered = true
+	})
+	if !answered {
+		s.payOff()
+		ticket.Fail(system.ErrCrashed)
 	}
 }
 
@@ -170,7 +186,7 @@ func (s *service) sweep(generation int) {
 		return
 	}
 	for _, r := range s.gate.expired(time.Now()) {
-		s.respond(r, 504)
+		s.answer(r, func(r *Route) { s.respond(r, 504) })
 	}
 	s.armSweep()
 }

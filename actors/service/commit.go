@@ -11,11 +11,12 @@ import (
 // a time, the others wait; each is worked out from what is committed when its
 // turn comes.
 type commit struct {
+	asker  *Asker
 	what   Change
 	drain  time.Duration            // how long what it ends may take; 0 where nothing drains
 	change func(*spec.Record) error // of a copy
 	assets *Assets                  // that come with the change; nil: they stay
-	apply  func(*Echo)              // it is on disk
+	apply  func(*Echo)              // it is on disk; called again where a panic met it
 	refuse func(error)              // it is not, and nothing has changed
 }
 
@@ -59,9 +60,14 @@ func (s *service) granted(echo *Echo) {
 		return
 	}
 	s.claimed = nil
-	s.assets = c.assets
-	s.adopt(c.record)
-	c.apply(echo)
+	c.asker.grant()
+	s.granting = func() {
+		s.assets = c.assets
+		s.adopt(c.record)
+		c.apply(echo)
+	}
+	s.granting()
+	s.granting = nil
 	s.claim()
 }
 

@@ -16,6 +16,7 @@ import (
 type deploy struct {
 	*Deploy
 	pool       *pool
+	old        *pool     // that it replaced
 	since      time.Time // when it was accepted
 	timer      *time.Timer
 	generation int
@@ -71,12 +72,12 @@ func (s *service) warm(d *deploy) {
 		s.commitDeploy(d)
 		return
 	}
-	s.check(pool)
 	if d.How.DeployTimeout > 0 {
 		s.generation++
 		d.generation = s.generation
 		d.timer = system.After(s.self, d.How.DeployTimeout, Message(deployTimeout{d.generation}))
 	}
+	s.check(pool)
 }
 
 // checked takes in what a health check found out.
@@ -136,7 +137,7 @@ func (s *service) commitDeploy(d *deploy) {
 		d.timer.Stop()
 	}
 	c := &commit{
-		what: d.Slot.change(), drain: d.How.DrainTimeout,
+		asker: d.Asker, what: d.Slot.change(), drain: d.How.DrainTimeout,
 		change: d.change,
 		apply:  func(echo *Echo) { s.switchTo(d, echo) },
 		refuse: func(err error) { s.failDeploy(d, err) },
@@ -167,23 +168,27 @@ func (d *deploy) change(r *spec.Record) error {
 // old one, every later one goes to the new. Nothing makes the deploy fail any
 // more.
 func (s *service) switchTo(d *deploy, echo *Echo) {
-	old := s.slots[d.Slot]
-	s.slots[d.Slot] = d.pool
+	if s.slots[d.Slot] != d.pool {
+		d.old, s.slots[d.Slot] = s.slots[d.Slot], d.pool
+	}
 	s.serve(d.pool)
 	s.endDeploy(d)
 	s.notify(d.Asker, Progress{Stage: StageSwitched, Elapsed: time.Since(d.since)})
 	s.logSwitch(d)
-	s.replace(old, d, echo)
+	s.replace(d, echo)
 	s.nextDeploy()
 }
 
 // replace retires the pool before, and answers the deploy when it has drained.
-func (s *service) replace(old *pool, d *deploy, echo *Echo) {
+func (s *service) replace(d *deploy, echo *Echo) {
 	var pools []*pool
-	if old != nil {
-		s.retire(old)
-		pools = append(pools, old)
-	} else if echo == nil {
+	switch {
+	case s.drainsFor(d.Asker):
+		return // a panic came after it
+	case d.old != nil:
+		s.retire(d.old)
+		pools = append(pools, d.old)
+	case echo == nil:
 		d.done(nil)
 		return
 	}
@@ -205,8 +210,10 @@ func (s *service) failDeploy(d *deploy, err error) {
 }
 
 func (s *service) endDeploy(d *deploy) {
-	d.over = true
-	s.ended++
+	if !d.over {
+		d.over = true
+		s.ended++
+	}
 	if d.timer != nil {
 		d.timer.Stop()
 	}

@@ -1,6 +1,7 @@
 package service
 
 import (
+	"slices"
 	"time"
 
 	"kamal-proxy/actors/system"
@@ -16,15 +17,18 @@ type drain struct {
 	echo    *Echo // nil: there is no process before this one
 	asker   *Asker
 	since   time.Time // when the order was accepted
+	timeout time.Duration
 	timer   *time.Timer
 	severed bool
 	byGate  bool // of a pause or stop: a resume ends it
+	leaving bool // of a removal: the service goes with it
 	over    bool
 	then    func()
 }
 
 // drain begins to empty pools, and calls then when that is done.
 func (s *service) drain(d *drain, timeout time.Duration) {
+	d.timeout = timeout
 	for _, p := range d.pools {
 		s.sever(p, ErrReplaced, tunnels)
 	}
@@ -49,6 +53,11 @@ func (s *service) settle() {
 	for _, d := range done {
 		s.drained(d)
 	}
+}
+
+// drainsFor reports whether an order's drain is under way.
+func (s *service) drainsFor(a *Asker) bool {
+	return a != nil && slices.ContainsFunc(s.drains, func(d *drain) bool { return d.asker == a })
 }
 
 func (d *drain) waits() int {

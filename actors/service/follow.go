@@ -46,7 +46,7 @@ func (s *service) follow(m *Follow) {
 	}
 	if s.committed == nil {
 		s.restore(&Restore{Record: m.Record, Assets: m.Assets})
-		s.drain(&drain{echo: m.Echo, since: time.Now(), then: func() { m.done(nil) }}, m.DrainTimeout)
+		s.drain(&drain{echo: m.Echo, asker: m.Asker, since: time.Now(), then: func() { m.done(nil) }}, m.DrainTimeout)
 		return
 	}
 	c, err := s.followed(m)
@@ -93,7 +93,7 @@ func (s *service) redeploying(m *Follow) (*commit, error) {
 	}
 	pool.trust()
 	d.pool = pool
-	return &commit{apply: func(echo *Echo) { s.switchTo(d, echo) }}, nil
+	return &commit{asker: m.Asker, apply: func(echo *Echo) { s.switchTo(d, echo) }}, nil
 }
 
 // change is what a deploy to the slot makes of its service.

@@ -14,7 +14,7 @@ var ErrNoService = errors.New("service not found")
 func (s *service) pausing(o *Pause) *commit {
 	since := time.Now()
 	return &commit{
-		what: Paused, drain: o.DrainTimeout,
+		asker: o.Asker, what: Paused, drain: o.DrainTimeout,
 		change: func(r *spec.Record) error {
 			r.PauseController.State = spec.Paused
 			r.PauseController.FailAfter = o.MaxPause
@@ -31,7 +31,7 @@ func (s *service) pausing(o *Pause) *commit {
 func (s *service) stopping(o *Stop) *commit {
 	since := time.Now()
 	return &commit{
-		what: Halted, drain: o.DrainTimeout,
+		asker: o.Asker, what: Halted, drain: o.DrainTimeout,
 		change: func(r *spec.Record) error {
 			r.PauseController.State = spec.Stopped
 			r.PauseController.StopMessage = o.Message
@@ -50,13 +50,16 @@ func (s *service) stopping(o *Stop) *commit {
 // resume ends the wait. Those on targets that were replaced before are their
 // own deploy's to wait for: a slow drain delays no other order.
 func (s *service) quieten(a *Asker, echo *Echo, since time.Time, timeout time.Duration) {
+	if s.drainsFor(a) {
+		return // a panic came after it
+	}
 	s.notify(a, Progress{Stage: StageSwitched, Elapsed: time.Since(since)})
 	s.drain(&drain{pools: s.serving(), echo: echo, asker: a, since: since, byGate: true, then: func() { a.done(nil) }}, timeout)
 }
 
 func (s *service) resuming(o *Resume) *commit {
 	return &commit{
-		what: Resumed,
+		asker: o.Asker, what: Resumed,
 		change: func(r *spec.Record) error {
 			r.PauseController.State = spec.Running
 			return nil
@@ -86,7 +89,7 @@ func (s *service) endDrains(which func(*drain) bool) {
 
 func (s *service) splitting(o *Split) *commit {
 	return &commit{
-		what: Divided,
+		asker: o.Asker, what: Divided,
 		change: func(r *spec.Record) error {
 			if o.Rollout != nil && len(r.RolloutTargets) == 0 {
 				return ErrNoRollout
@@ -106,22 +109,23 @@ func (s *service) splitting(o *Split) *commit {
 // ended, the service. Those on targets that were replaced before have the same
 // time, but nobody waits for them: that is their own deploy's.
 func (s *service) remove(o *Remove) {
-	s.removed = true
+	s.removed, s.removal = true, o
+	o.grant()
 	s.endOrders(ErrRemoved)
 	s.release(func(r *Route) { r.Refuse(404) })
 	replaced, serving := s.retired, s.serving()
 	s.vacate()
-	left := 2
+	s.leaving = 2
 	ended := func() {
-		if left--; left == 0 {
+		if s.leaving--; s.leaving == 0 {
 			s.gone()
 		}
 	}
-	s.drain(&drain{pools: serving, echo: o.Echo, asker: o.Asker, since: time.Now(), then: func() {
+	s.drain(&drain{pools: serving, echo: o.Echo, asker: o.Asker, leaving: true, since: time.Now(), then: func() {
 		o.done(nil)
 		ended()
 	}}, o.DrainTimeout)
-	s.drain(&drain{pools: replaced, since: time.Now(), then: ended}, o.DrainTimeout)
+	s.drain(&drain{pools: replaced, leaving: true, since: time.Now(), then: ended}, o.DrainTimeout)
 }
 
 // vacate retires the pools that serve.
@@ -137,7 +141,7 @@ func (s *service) vacate() {
 // shutdown ends what waits: the proxy ends, and the listeners have seen to the
 // requests.
 func (s *service) shutdown() {
-	s.removed = true
+	s.removed, s.ending = true, true
 	s.endOrders(ErrShutdown)
 	s.quiesce()
 	s.vacate()
@@ -174,6 +178,7 @@ func (s *service) gone() {
 		s.letGo(p)
 	}
 	s.retired = nil
+	s.left = true
 	s.config.Tell(Gone{Service: s.config.ID, Ended: s.ended})
 }
 

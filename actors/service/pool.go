@@ -94,6 +94,7 @@ type watched struct {
 // open makes a pool. Its targets are not checked and take no traffic yet.
 func (s *service) open(writers, readers []string, options spec.TargetOptions) (*pool, error) {
 	p := &pool{service: s.self}
+	s.pools = append(s.pools, p)
 	for i, name := range append(slices.Clone(writers), readers...) {
 		t, err := s.target(name, options)
 		if err != nil {
@@ -157,8 +158,10 @@ func (s *service) serve(p *pool) {
 // retire closes a pool to new requests and ends its checks.
 func (s *service) retire(p *pool) {
 	p.retired = true
+	if !slices.Contains(s.retired, p) {
+		s.retired = append(s.retired, p)
+	}
 	s.unwatch(p)
-	s.retired = append(s.retired, p)
 	s.tidy(p)
 }
 
@@ -173,6 +176,7 @@ func (s *service) tidy(p *pool) {
 
 func (s *service) letGo(p *pool) {
 	p.closed = true
+	s.pools = without(s.pools, p)
 	for t := range p.targets {
 		s.self.Protect(t.upstream.Close)
 	}

@@ -29,10 +29,19 @@ type Asker struct {
 	// Notify is told the order's progress; it must not wait. nil: nobody
 	// listens.
 	Notify func(Progress)
+
+	granted bool // its effect is on disk
 }
 
 // Asking implements Order.
 func (a *Asker) Asking() *Asker { return a }
+
+// grant notes that the order's effect is on disk: it cannot fail any more.
+func (a *Asker) grant() {
+	if a != nil {
+		a.granted = true
+	}
+}
 
 func (a *Asker) done(err error) {
 	if a != nil {

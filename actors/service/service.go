@@ -54,6 +54,7 @@ type service struct {
 	gate      gate
 	slots     [2]*pool
 	retired   []*pool // that still have leases
+	pools     []*pool // all that are not closed
 	drains    []*drain
 
 	deploying *deploy
@@ -62,6 +63,10 @@ type service struct {
 
 	commits []*commit // that wait for their turn
 	claimed *claimed  // the one that is with the registry, or nil
+
+	orders   []*Asker // of orders, some of them answered
+	owed     *Route   // that has a verdict, not delivered yet
+	granting func()   // carries out what was granted, while that lasts
 
 	watched    map[uint64]*watched
 	lastTarget uint64
@@ -72,6 +77,10 @@ type service struct {
 	handedOver bool   // the orders are another process's, and followed
 	closing    bool   // the proxy ends: nothing is held any more
 	removed    bool
+	removal    *Remove
+	leaving    int  // drains of the removal that are left
+	ending     bool // the proxy ends: nothing is waited for
+	left       bool // the registry was told that it is gone
 }
 
 // Spawn starts a service that has no targets yet.
@@ -87,20 +96,25 @@ func newService(config Config, self Ref) *service {
 
 // Receive implements system.Receiver.
 func (s *service) Receive(m Message) {
-	if r, ok := m.(*Route); ok {
-		s.route(r)
+	switch m := m.(type) {
+	case *Route:
+		s.route(m)
 		return
+	case Finish:
+		s.finish(m.Lease)
+	default:
+		s.command(m)
 	}
-	s.command(m)
 	if s.concluding != 0 {
 		s.conclude()
 	}
 }
 
 func (s *service) command(m Message) {
+	if a := askerOf(m); a != nil {
+		s.accept(a)
+	}
 	switch m := m.(type) {
-	case Finish:
-		s.finish(m.Lease)
 	case Leave:
 		s.gate.leave(m.Route)
 	case Upgraded:
@@ -149,16 +163,4 @@ func (s *service) notify(a *Asker, p Progress) {
 	if a != nil && a.Notify != nil {
 		s.self.Protect(func() { a.Notify(p) })
 	}
-}
-
-// Rebuild implements system.Rebuilder: the gate and the policy go back to what
-// is committed; pools, leases, drains and deploys stay as they are.
-func (s *service) Rebuild() {
-	if s.committed != nil {
-		s.adopt(s.committed)
-	}
-	if s.gate.State == spec.Running {
-		s.release(s.route)
-	}
-	s.claim()
 }

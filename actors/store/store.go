@@ -15,7 +15,6 @@ package store
 
 import (
 	"fmt"
-	"runtime/debug"
 
 	"github.com/rs/zerolog"
 
@@ -78,13 +77,9 @@ func (s *store) written(w written) {
 
 // write is the goroutine. A panic in it is an error of this Save.
 func (s *store) write(save Save) {
-	done := written{sequence: save.Sequence}
-	defer func() {
-		if cause := recover(); cause != nil {
-			s.log.Error().Str("panic", fmt.Sprint(cause)).Bytes("stack", debug.Stack()).Msg("Saving the state panicked")
-			done.err = fmt.Errorf("unable to save the state: %v", cause)
-		}
-		s.self.Tell(done)
-	}()
-	done.err = s.writer.write(save.Records)
+	done := written{save.Sequence, fmt.Errorf("unable to save the state: %w", system.ErrCrashed)}
+	s.self.Protect(func() {
+		done.err = s.writer.write(save.Records)
+	})
+	s.self.Tell(done)
 }

@@ -36,10 +36,12 @@ func newWriter(dir string, disk Disk) *writer {
 // write returns when records, and nothing else, are on disk. When it fails,
 // what was on disk before still is.
 func (w *writer) write(records Snapshot) error {
+	replaced := false
+	defer func() { w.learned = replaced }() // after a panic, too
 	if err := w.replace(w.encode(records)); err != nil {
-		w.learned = false
 		return fmt.Errorf("unable to save the state in %s: %w", w.dir, err)
 	}
+	replaced = true
 	return nil
 }
 

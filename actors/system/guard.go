@@ -29,6 +29,7 @@ type guard[M any] struct {
 	cell     *cell
 	receiver Receiver[M]
 	asked    Ticket // of the message in hand
+	message  M
 	stopped  bool
 	row      int
 	last     time.Time
@@ -43,7 +44,7 @@ func (g *guard[M]) Receive(c *actor.Context) {
 	}
 	// The ticket is taken first: once a pooled question is answered, it may
 	// already be another one.
-	g.asked = ticketOf(m)
+	g.asked, g.message = ticketOf(m), m
 	defer g.rescue()
 	g.receiver.Receive(m)
 }
@@ -74,8 +75,9 @@ func (g *guard[M]) live(m any) {
 
 func (g *guard[M]) crashed(asked Ticket, cause any, stack []byte) {
 	g.cell.system.crashed(g.cell.pid.ID, cause, stack)
-	asked.Fail(ErrCrashed)
-
+	if !g.mend() {
+		asked.Fail(ErrCrashed)
+	}
 	if now := time.Now(); now.Sub(g.last) > crashWindow {
 		g.row, g.last = 1, now
 	} else {
@@ -85,6 +87,14 @@ func (g *guard[M]) crashed(asked Ticket, cause any, stack []byte) {
 		g.row = 0
 		g.rebuild(r)
 	}
+}
+
+// mend reports whether the message that panicked will still be answered.
+func (g *guard[M]) mend() (answers bool) {
+	if r, ok := g.receiver.(Mender[M]); ok {
+		g.cell.system.Protect(g.cell.pid.ID, func() { answers = r.Mend(g.message) })
+	}
+	return answers
 }
 
 func (g *guard[M]) rebuild(r Rebuilder) {

@@ -73,6 +73,9 @@ func (r *Reply[T]) Answer(value T, err error) bool {
 	return true
 }
 
+// Answered reports whether the answer was given.
+func (r *Reply[T]) Answered() bool { return r == nil || r.answered.Load() }
+
 // Ticket makes a message that embeds *Reply a Question.
 func (r *Reply[T]) Ticket() Ticket {
 	if r == nil {

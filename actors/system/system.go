@@ -55,6 +55,13 @@ type Receiver[M any] interface {
 	Receive(M)
 }
 
+// Mender is a Receiver that takes care of what a panic has left half done. The
+// guard calls Mend with the message after each panic; it reports whether that
+// message, if it is a question, will still be answered. If not, it fails.
+type Mender[M any] interface {
+	Mend(M) bool
+}
+
 // Rebuilder is a Receiver that can drop its working state and go back to what
 // was last committed. The guard calls Rebuild when panics keep coming.
 type Rebuilder interface {
