@@ -86,8 +86,24 @@ func (d *daemon) open() sockets.Open {
 	return o
 }
 
+// toWorkers is what the workers of a holder are given: it keeps the file.
+func (d *daemon) toWorkers() sockets.Open {
+	o := d.open()
+	if own, ok := d.socket.(*control.Socket); ok {
+		o.Control, o.ControlFile = own.UnixListener, ""
+	}
+	return o
+}
+
 func (d *daemon) closeListeners() {
-	for _, l := range []net.Listener{d.socket, d.plain, d.secure, d.scraped} {
+	if d.socket != nil {
+		d.socket.Close()
+	}
+	d.closePorts()
+}
+
+func (d *daemon) closePorts() {
+	for _, l := range []net.Listener{d.plain, d.secure, d.scraped} {
 		if l != nil {
 			l.Close()
 		}

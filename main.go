@@ -16,7 +16,13 @@ func main() {
 // run is the program as a value, so that tests start it too. It returns the
 // exit code.
 func run(ctx context.Context, args []string, env func(string) string, stdout, stderr io.Writer) int {
-	return cli.Execute(ctx, args, env, stdout, stderr, func(ctx context.Context, o cli.RunOptions) error {
+	held := 0
+	code := cli.Execute(ctx, args, env, stdout, stderr, func(ctx context.Context, o cli.RunOptions) (err error) {
+		if os.Getpid() == 1 {
+			held, err = hold(o, stdout)
+			return err
+		}
 		return serve(ctx, o, stdout)
 	})
+	return max(code, held)
 }

@@ -1,0 +1,93 @@
+//go:build linux
+
+package holder
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// catch takes the signals that a holder handles. All others keep what they do
+// in any Go program, of which process number 1 is no exception: the runtime
+// ends the process itself.
+func catch() (signals <-chan os.Signal, stop func()) {
+	c := make(chan os.Signal, 64)
+	signal.Notify(c, syscall.SIGCHLD, syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT,
+		syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2)
+	return c, func() { signal.Stop(c) }
+}
+
+// reap takes the endings of all processes that have ended: workers, and those
+// whose parents left them.
+func (h *holder) reap() {
+	for {
+		var status syscall.WaitStatus
+		pid, err := syscall.Wait4(-1, &status, syscall.WNOHANG, nil)
+		if errors.Is(err, syscall.EINTR) {
+			continue
+		}
+		if err != nil || pid <= 0 {
+			break
+		}
+		h.ended(pid, ending{status: status})
+	}
+	if h.worker != 0 && !alive(h.worker) { // its elder waited for it
+		h.ended(h.worker, ending{unknown: true})
+	}
+}
+
+// looked takes that a worker or an elder has ended. It may be the child of
+// another elder; reap waits for children of ours.
+func (h *holder) looked(pid int) {
+	if (pid == h.worker || h.elders[pid]) && parentOf(pid) != os.Getpid() {
+		h.ended(pid, ending{unknown: true})
+	}
+}
+
+// awaitEnd waits for the end of a process, whoever its parent is. Where the
+// kernel does not tell, the worker's end is found out when its elder ends.
+func awaitEnd(pid int, ended chan<- int) {
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		if errors.Is(err, unix.ESRCH) {
+			ended <- pid
+		}
+		return
+	}
+	defer unix.Close(fd)
+	for {
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, -1)
+		if n > 0 {
+			ended <- pid
+			return
+		}
+		if err != nil && !errors.Is(err, unix.EINTR) {
+			return
+		}
+	}
+}
+
+// alive reports whether a process is there, be it that nobody has waited for
+// it yet.
+func alive(pid int) bool { return !errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) }
+
+// parentOf returns the process that is to wait for another; 0: it is gone.
+func parentOf(pid int) int {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0
+	}
+	_, rest, _ := strings.Cut(string(stat), ") ") // after the program's name: state, parent
+	if fields := strings.Fields(rest); len(fields) > 1 {
+		parent, _ := strconv.Atoi(fields[1])
+		return parent
+	}
+	return 0
+}

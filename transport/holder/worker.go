@@ -1,0 +1,68 @@
+//go:build linux
+
+package holder
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"syscall"
+
+	"kamal-proxy/transport/sockets"
+)
+
+// Sockets is what a holder holds.
+type Sockets struct {
+	Open sockets.Open
+	// ClosePorts closes all but the control socket; called at most once.
+	ClosePorts func()
+}
+
+// start starts a worker. It is not waited for in the usual way: reap does that.
+func (h *holder) start() error {
+	cmd := exec.Command(h.program())
+	cmd.Args = h.Args
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	// A terminal's ^C reaches the holder alone, which passes it on.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	release, err := sockets.Pass(cmd, h.Sockets.Open)
+	if err != nil {
+		return err
+	}
+	defer release()
+	cmd.Env = h.notices.announce(cmd.Env)
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("unable to start the worker: %w", err)
+	}
+	h.worker = cmd.Process.Pid
+	cmd.Process.Release()
+	h.Log.Debug().Int("worker", h.worker).Msg("Worker started")
+	return nil
+}
+
+// program is the worker's, or what this process runs if that is gone.
+func (h *holder) program() string {
+	if _, err := os.Stat(h.Program); err != nil {
+		return "/proc/self/exe"
+	}
+	return h.Program
+}
+
+// programOf is the path of what a process runs, so of an upgrade's successor
+// the new program; "": not known.
+func programOf(pid int) string {
+	path, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSuffix(path, " (deleted)")
+}
+
+func without(env []string, names ...string) []string {
+	return slices.DeleteFunc(env, func(entry string) bool {
+		name, _, _ := strings.Cut(entry, "=")
+		return slices.Contains(names, name)
+	})
+}
