@@ -17,10 +17,6 @@ const graceForWorkers = 3 * time.Second
 // hold is serve for process number 1: it holds the ports, and a worker serves
 // them. It returns the code to exit with.
 func hold(o cli.RunOptions, stdout io.Writer) (code int, err error) {
-	program, err := os.Executable()
-	if err != nil {
-		return 1, err
-	}
 	lines := accesslog.NewWriter(stdout)
 	defer lines.Close()
 	d := &daemon{options: o, log: accesslog.Setup(lines, o.Debug)}
@@ -30,10 +26,10 @@ func hold(o cli.RunOptions, stdout io.Writer) (code int, err error) {
 	}
 	defer d.closeListeners()
 	return holder.Run(holder.Config{
-		Program: program,
+		Program: program(),
 		Args:    os.Args,
 		Sockets: holder.Sockets{Open: d.toWorkers(), ClosePorts: d.closePorts},
-		Grace:   shutdownTimeout + graceForWorkers,
+		Grace:   o.ShutdownTimeout + graceForWorkers,
 		Manager: notify.New(),
 		Log:     d.log,
 	})

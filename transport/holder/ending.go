@@ -46,7 +46,7 @@ func (e ending) String() string {
 const (
 	leastDelay = 50 * time.Millisecond
 	mostDelay  = 5 * time.Second
-	goodRun    = 30 * time.Second // after it a crash counts as the first
+	goodRun    = time.Second // after it a crash counts as the first
 )
 
 // backOff says how long to wait before a crashed worker is started again.

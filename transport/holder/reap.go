@@ -4,11 +4,8 @@ package holder
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"os/signal"
-	"strconv"
-	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -43,10 +40,11 @@ func (h *holder) reap() {
 	}
 }
 
-// looked takes that a worker or an elder has ended. It may be the child of
-// another elder; reap waits for children of ours.
+// looked takes that a worker or an elder has ended. Reap takes the ends of our
+// children; it may be the child of another elder.
 func (h *holder) looked(pid int) {
-	if (pid == h.worker || h.elders[pid]) && parentOf(pid) != os.Getpid() {
+	h.reap()
+	if pid == h.worker || h.elders[pid] {
 		h.ended(pid, ending{unknown: true})
 	}
 }
@@ -77,17 +75,3 @@ func awaitEnd(pid int, ended chan<- int) {
 // alive reports whether a process is there, be it that nobody has waited for
 // it yet.
 func alive(pid int) bool { return !errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) }
-
-// parentOf returns the process that is to wait for another; 0: it is gone.
-func parentOf(pid int) int {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return 0
-	}
-	_, rest, _ := strings.Cut(string(stat), ") ") // after the program's name: state, parent
-	if fields := strings.Fields(rest); len(fields) > 1 {
-		parent, _ := strconv.Atoi(fields[1])
-		return parent
-	}
-	return 0
-}

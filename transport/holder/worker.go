@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -24,7 +25,7 @@ type Sockets struct {
 func (h *holder) start() error {
 	cmd := exec.Command(h.program())
 	cmd.Args = h.Args
-	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	// A terminal's ^C reaches the holder alone, which passes it on.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	release, err := sockets.Pass(cmd, h.Sockets.Open)
@@ -44,15 +45,18 @@ func (h *holder) start() error {
 
 // program is the worker's, or what this process runs if that is gone.
 func (h *holder) program() string {
-	if _, err := os.Stat(h.Program); err != nil {
+	if _, err := exec.LookPath(h.Program); err != nil {
 		return "/proc/self/exe"
 	}
 	return h.Program
 }
 
 // programOf is the path of what a process runs, so of an upgrade's successor
-// the new program; "": not known.
+// the new program; "": not known, such as where /proc is of another namespace.
 func programOf(pid int) string {
+	if self, err := os.Readlink("/proc/self"); err != nil || self != strconv.Itoa(os.Getpid()) {
+		return ""
+	}
 	path, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
 	if err != nil {
 		return ""

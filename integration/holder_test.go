@@ -1,0 +1,351 @@
+//go:build linux
+
+package integration
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// held makes a daemon's command process number 1 of a namespace, as in a
+// container, with a /proc of its own.
+func held(cmd *exec.Cmd) {
+	cmd.Args = append([]string{"sh", "-c", `mount -t proc proc /proc && exec "$0" "$@"`, cmd.Path}, cmd.Args[1:]...)
+	cmd.Path = "/bin/sh"
+	cmd.SysProcAttr.Cloneflags = syscall.CLONE_NEWPID
+	cmd.SysProcAttr.Unshareflags = syscall.CLONE_NEWNS
+	if os.Geteuid() != 0 {
+		cmd.SysProcAttr.Cloneflags |= syscall.CLONE_NEWUSER
+		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{HostID: os.Getuid(), Size: 1}}
+		cmd.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{HostID: os.Getgid(), Size: 1}}
+	}
+}
+
+// needNamespaces skips where a process may not have a namespace of its own.
+func needNamespaces(t *testing.T) {
+	t.Helper()
+	probe := exec.Command("true")
+	probe.SysProcAttr = &syscall.SysProcAttr{}
+	held(probe)
+	if out, err := probe.CombinedOutput(); err != nil {
+		t.Skipf("NOT CHECKED: process number 1, for want of a namespace of its own: %v %s", err, out)
+	}
+}
+
+func startHeld(t *testing.T, args ...string) *daemon {
+	t.Helper()
+	needNamespaces(t)
+	d := newDaemon(t, args...)
+	d.activate = held
+	d.start()
+	return d
+}
+
+// children returns a process's, as numbers out here, those that have ended and
+// were not waited for among them.
+func children(t *testing.T, parent int) (pids []int) {
+	t.Helper()
+	stats, err := filepath.Glob("/proc/[0-9]*/stat")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range stats {
+		stat, err := os.ReadFile(path)
+		if err != nil {
+			continue
+		}
+		_, after, _ := bytes.Cut(stat, []byte(") "))
+		if fields := bytes.Fields(after); len(fields) > 1 && string(fields[1]) == strconv.Itoa(parent) {
+			pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(path)))
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
+// worker waits for the one process that the holder has.
+func (d *daemon) worker() (pid int) {
+	d.t.Helper()
+	eventually(d.t, "the holder has one worker", func() error {
+		pids := children(d.t, d.cmd.Process.Pid)
+		if len(pids) != 1 || !alive(pids[0]) {
+			return fmt.Errorf("it has %v", pids)
+		}
+		pid = pids[0]
+		return nil
+	})
+	return pid
+}
+
+// crash kills the worker, and returns when it is gone; the daemon may not be
+// back yet.
+func (d *daemon) crash() (gone time.Time) {
+	d.t.Helper()
+	pid := d.worker()
+	syscall.Kill(pid, syscall.SIGKILL)
+	awaitEnd(d.t, pid)
+	return time.Now()
+}
+
+// crashes are the moments when a worker was gone.
+type crashes struct {
+	mu    sync.Mutex
+	times []time.Time
+}
+
+func (c *crashes) add(t time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.times = append(c.times, t)
+}
+
+// during reports whether a worker went while a request was under way.
+func (c *crashes) during(began, ended time.Time) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, t := range c.times {
+		if !began.After(t) && !ended.Before(t.Add(-time.Second)) {
+			return true
+		}
+	}
+	return false
+}
+
+// A worker that is killed under load costs the requests that it had, and no
+// other: connections that come in meanwhile are not refused, but wait.
+func TestKilledWorkersCostWhatTheyHad(t *testing.T) {
+	kills := 5
+	if long() {
+		kills = 20
+	}
+	d := startHeld(t)
+	a := startApp(t, "a")
+	d.must("deploy", "web", "--target", a.target())
+
+	type failure struct {
+		began, ended time.Time
+		err          error
+	}
+	var (
+		mu       sync.Mutex
+		failures []failure
+		served   int
+		slowest  time.Duration
+		gone     crashes
+		stop     = make(chan struct{})
+		load     sync.WaitGroup
+	)
+	for range 8 {
+		load.Go(func() {
+			client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: patience}
+			for {
+				select {
+				case <-stop:
+					return
+				case <-time.After(2 * time.Millisecond):
+				}
+				began := time.Now()
+				response, err := client.Get(d.url("/"))
+				if err == nil {
+					var body []byte
+					body, err = io.ReadAll(response.Body)
+					response.Body.Close()
+					if err == nil && string(body) != "a" {
+						err = fmt.Errorf("%d %q", response.StatusCode, body)
+					}
+				}
+				mu.Lock()
+				if err != nil {
+					failures = append(failures, failure{began, time.Now(), err})
+				} else {
+					served++
+					slowest = max(slowest, time.Since(began))
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	for i := range kills {
+		gone.add(d.crash())
+		eventually(t, "another worker serves", func() error {
+			if n := len(d.lineage()); n != i+2 {
+				return fmt.Errorf("%d workers have served, want %d", n, i+2)
+			}
+			return nil
+		})
+		mu.Lock()
+		before := served
+		mu.Unlock()
+		eventually(t, "requests are served", func() error {
+			mu.Lock()
+			defer mu.Unlock()
+			if served < before+50 {
+				return errors.New("not many")
+			}
+			return nil
+		})
+	}
+	close(stop)
+	load.Wait()
+	for _, f := range failures {
+		if errors.Is(f.err, syscall.ECONNREFUSED) || !gone.during(f.began, f.ended) {
+			t.Errorf("a request that was not under way at a kill failed: %v", f.err)
+		}
+	}
+	if n := strings.Count(d.log.String(), "The worker crashed and is started again"); n != kills {
+		t.Errorf("%d crashes are in the log, want %d", n, kills)
+	}
+	t.Logf("%d kills: %d requests served, %d failed that were under way, none refused; the slowest took %v", kills, served, len(failures), slowest)
+}
+
+// What a worker that is told to end has begun, it finishes.
+func TestHolderEndsWithItsWorker(t *testing.T) {
+	d := startHeld(t)
+	a := startApp(t, "a")
+	d.must("deploy", "web", "--target", a.target())
+	slow := make(chan string)
+	go func() {
+		_, body := d.get("web.example", "/slow?1s")
+		slow <- body
+	}()
+	eventually(t, "the request is under way", func() error {
+		if a.served.Load() == 0 {
+			return errors.New("it is not")
+		}
+		return nil
+	})
+	began := time.Now()
+	d.cmd.Process.Signal(syscall.SIGTERM)
+	eventually(t, "the port is closed", func() error {
+		conn, err := net.Dial("tcp", d.address())
+		if err == nil {
+			conn.Close()
+			return errors.New("it is open")
+		}
+		return nil
+	})
+	if body := <-slow; body != "a" {
+		t.Errorf("the request under way got %q, want a", body)
+	}
+	<-d.exited
+	if code := d.cmd.ProcessState.ExitCode(); code != 0 || time.Since(began) > 10*time.Second {
+		t.Errorf("it ended with code %d after %v, want 0 within 10 s", code, time.Since(began))
+	}
+	if _, err := os.Stat(filepath.Join(d.home, "kamal-proxy.sock")); err == nil {
+		t.Error("the control socket is left")
+	}
+}
+
+// Nobody has to kill what starts again and again, or not yet.
+func TestHolderEndsWithoutAWorker(t *testing.T) {
+	d := startHeld(t)
+	for range 4 { // the last one is not waited for
+		d.crash()
+	}
+	d.cmd.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-d.exited:
+	case <-time.After(5 * time.Second):
+		t.Error("it did not end within 5 s, although nothing was under way")
+	}
+}
+
+// Without the holder there is no worker: ports and socket are free.
+func TestNoWorkerOutlivesItsHolder(t *testing.T) {
+	d := startHeld(t)
+	worker := d.worker()
+	d.kill()
+	awaitEnd(t, worker)
+	if l, err := net.Listen("tcp", d.address()); err != nil {
+		t.Errorf("the port is not free: %v", err)
+	} else {
+		l.Close()
+	}
+	d.start()
+}
+
+// What can not be right from the start is told, and not tried again.
+func TestHolderTellsWhyThereIsNoWorker(t *testing.T) {
+	needNamespaces(t)
+	busy, err := net.Listen("tcp", ":0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer busy.Close()
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"run", "--no-such-flag"}, "no-such-flag"},
+		{[]string{"run", "--https-port", "0", "--http-port", strconv.Itoa(busy.Addr().(*net.TCPAddr).Port)}, "in use by another program"},
+	} {
+		cmd := exec.Command(program, c.args...)
+		cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + shortTempDir(t), "XDG_RUNTIME_DIR=" + shortTempDir(t)}
+		cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+		held(cmd)
+		out, err := cmd.CombinedOutput()
+		if code := cmd.ProcessState.ExitCode(); code != 1 || !strings.Contains(string(out), c.want) {
+			t.Errorf("%v: exit %d, %v, %q, want exit 1 and %q", c.args, code, err, out, c.want)
+		}
+	}
+}
+
+// Process number 1 waits for all that were left by their parents.
+func TestHolderWaitsForOrphans(t *testing.T) {
+	d := startHeld(t)
+	worker := d.worker()
+	inside := exec.Command("nsenter", "--pid", "--target", strconv.Itoa(worker), "sh", "-c", "(exec true) & (sleep 0.2; exec true) &")
+	if out, err := inside.CombinedOutput(); err != nil {
+		t.Skipf("NOT CHECKED: %v: %s", err, out)
+	}
+	eventually(t, "no zombie is left", func() error {
+		for _, pid := range children(t, d.cmd.Process.Pid) {
+			if pid != worker {
+				return fmt.Errorf("process %d is there", pid)
+			}
+		}
+		return nil
+	})
+}
+
+// After an upgrade the new worker is the one whose end counts; the old one's
+// does not.
+func TestHolderFollowsAnUpgrade(t *testing.T) {
+	d := startHeld(t)
+	a := startApp(t, "a")
+	d.must("deploy", "web", "--target", a.target())
+	first := d.worker()
+	d.upgrade()
+	awaitEnd(t, first)
+	second := d.worker()
+	if second == first {
+		t.Fatal("the worker is still the old one")
+	}
+	if strings.Contains(d.log.String(), "crashed") {
+		t.Error("the end of the old worker counts as a crash")
+	}
+	d.crash()
+	d.awaitSuccessor(2)
+	if _, body := d.get("web.example", "/"); body != "a" {
+		t.Errorf("got %q after a crash of the new worker, want a", body)
+	}
+	d.cmd.Process.Signal(syscall.SIGUSR2)
+	d.awaitSuccessor(3)
+	d.stop()
+	if code := d.cmd.ProcessState.ExitCode(); code != 0 {
+		t.Errorf("it ended with code %d, want 0", code)
+	}
+}
