@@ -11,6 +11,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"kamal-proxy/actors/registry"
@@ -119,6 +120,8 @@ func executable(path string) error {
 		return fmt.Errorf("there is no program at %s: name another one with --binary", path)
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("%s may not be executed: allow it (chmod +x), or name another program with --binary", path)
+	case errors.Is(err, syscall.EISDIR):
+		return fmt.Errorf("%s is a folder: name a program with --binary", path)
 	default:
 		return err
 	}

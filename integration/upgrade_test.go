@@ -1,9 +1,18 @@
 package integration
 
 import (
+	"bufio"
+	"encoding/json"
 	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 )
 
 func TestUpgradeHandsOverPortsSocketAndServices(t *testing.T) {
@@ -29,5 +38,413 @@ func TestUpgradeHandsOverPortsSocketAndServices(t *testing.T) {
 	d.must("deploy", "web", "--target", green.target())
 	if status, body := d.get("a.example", "/"); status != 200 || body != "green" {
 		t.Errorf("got %d, %q after a deploy to the new process, want green", status, body)
+	}
+
+	d.endLineage() // what the new process was told is on disk, and its socket gone
+	if _, err := os.Lstat(filepath.Join(d.home, "kamal-proxy.sock")); !os.IsNotExist(err) {
+		t.Errorf("the socket of the last process is left: %v", err)
+	}
+	d.start()
+	if status, body := d.get("shop.example", "/"); status != 200 || body != "green" {
+		t.Errorf("got %d, %q after a restart, want green", status, body)
+	}
+}
+
+func TestUpgradesUnderLoadLoseNothing(t *testing.T) {
+	d := startLineage(t)
+	a := startApp(t, "a", echoingSocket())
+	certPath, keyPath, pool := certificate(t, t.TempDir(), "localhost")
+	d.must("deploy", "web", "--target", a.target())
+	d.must("deploy", "tls", "--target", a.target(), "--host", "localhost", "--tls", "--tls-certificate-path", certPath, "--tls-private-key-path", keyPath)
+	h1, h2 := secure(d, pool), secure(d, pool)
+	for _, client := range []*http.Client{h1, h2} {
+		transport := client.Transport.(*http.Transport)
+		transport.DisableKeepAlives = false
+		transport.MaxConnsPerHost, transport.MaxIdleConnsPerHost = 4, 4
+	}
+	h1.Transport.(*http.Transport).ForceAttemptHTTP2 = false
+	loads := []*load{
+		startLoad(d.url("/"), 4),
+		startLoadOf(4, func(*http.Client) (string, error) { return fetch(h1, "https://localhost/") }),
+		startLoadOf(8, func(*http.Client) (string, error) { return fetch(h2, "https://localhost/") }),
+		startLoadOf(1, func(client *http.Client) (string, error) { // connections of one request
+			request, _ := http.NewRequest(http.MethodGet, d.url("/"), nil)
+			request.Close = true
+			response, err := client.Do(request)
+			if err != nil {
+				return "", err
+			}
+			return whole(response)
+		}),
+	}
+	conn, r := upgrade(t, d, "websocket")
+	for i := range 10 {
+		d.upgrade()
+		for _, l := range loads {
+			l.awaitMore(t, 20)
+		}
+		echoes(t, conn, r, fmt.Sprintf("after upgrade %d", i+1))
+	}
+	first := d.lineage()[0]
+	if !alive(first) {
+		t.Error("the first process has ended before its WebSocket has")
+	}
+	conn.Close()
+	for _, l := range loads {
+		l.stop(t)
+	}
+	h1.CloseIdleConnections()
+	h2.CloseIdleConnections()
+	for _, pid := range d.lineage()[:10] {
+		awaitEnd(t, pid)
+	}
+}
+
+// echoingSocket adds a WebSocket that echoes.
+func echoingSocket() func(*http.ServeMux) {
+	return switching("websocket", func(conn net.Conn, r *bufio.Reader) {
+		for {
+			f, err := readFrame(r)
+			if err != nil || f.opcode == 8 {
+				return
+			}
+			writeFrame(conn, frame{opcode: f.opcode, payload: f.payload})
+		}
+	})
+}
+
+func echoes(t *testing.T, conn net.Conn, r io.Reader, text string) {
+	t.Helper()
+	if err := writeFrame(conn, frame{1, true, []byte(text)}); err != nil {
+		t.Fatal(err)
+	}
+	if f, err := readFrame(r); err != nil || string(f.payload) != text {
+		t.Fatalf("echo of %q: %q, %v", text, f.payload, err)
+	}
+}
+
+// slow sends a request that the app answers after a while, and returns what reads
+// the answer, and whether the connection is to be closed.
+func (d *daemon) slow(t *testing.T, a *app, wait string) func() (string, error) {
+	t.Helper()
+	c, before := dial(t, d), a.served.Load()
+	fmt.Fprintf(c, "GET /slow?%s HTTP/1.1\r\nHost: a.example\r\n\r\n", wait)
+	awaitServed(t, a, before+1)
+	return func() (string, error) {
+		r := bufio.NewReader(c)
+		response, err := http.ReadResponse(r, nil)
+		if err != nil {
+			return "", err
+		}
+		body, err := whole(response)
+		if response.Close {
+			body += " and close"
+		}
+		return body, err
+	}
+}
+
+func TestRequestsFinishInTheProcessWhereTheyBegan(t *testing.T) {
+	d := startLineage(t)
+	a := startApp(t, "a")
+	d.must("deploy", "web", "--target", a.target())
+	answer := d.slow(t, a, "700ms")
+	old := d.newest()
+	d.upgrade()
+	if !alive(old) || a.finished.Load() != 0 {
+		t.Fatal("the upgrade waited for a request under way")
+	}
+	if body, err := answer(); err != nil || body != "a and close" {
+		t.Errorf("a request across the upgrade got %q, %v", body, err)
+	}
+	awaitEnd(t, old)
+	d.upgradeBySignal(syscall.SIGUSR2)
+	if status, _ := d.get("a.example", "/"); status != 200 {
+		t.Errorf("got %d after an upgrade by SIGUSR2", status)
+	}
+}
+
+func (d *daemon) upgradeBySignal(s syscall.Signal) {
+	d.t.Helper()
+	before := len(d.lineage())
+	if err := syscall.Kill(d.newest(), s); err != nil {
+		d.t.Fatal(err)
+	}
+	d.awaitSuccessor(before)
+}
+
+func TestFailedUpgradeChangesNothingAndSaysWhy(t *testing.T) {
+	d := startLineage(t)
+	a, b := startApp(t, "a"), startApp(t, "b")
+	d.must("deploy", "web", "--target", a.target())
+	script := func(name, text string, mode os.FileMode) string {
+		path := filepath.Join(d.home, name)
+		if err := os.WriteFile(path, []byte(text), mode); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	answer := d.slow(t, a, "1s")
+	for _, test := range []struct{ binary, says string }{
+		{script("fails", "#!/bin/sh\necho one >&2\necho 'Error: no luck today' >&2\nexit 1\n", 0o755), "ended (exit status 1) before it was ready and said: no luck today"},
+		{script("silent", "#!/bin/sh\nexit 3\n", 0o755), "ended (exit status 3) before it was ready and said nothing"},
+		{script("forbidden", "#!/bin/sh\n", 0o644), "may not be executed"},
+		{script("garbage", "\x7fELF nonsense", 0o755), "unable to start"},
+		{filepath.Join(d.home, "nowhere"), "there is no program"},
+		{d.home, "is a folder"},
+	} {
+		d.refused(test.says, "upgrade", "--binary", test.binary)
+		d.refused("serves on as before", "upgrade", "--binary", test.binary)
+	}
+	d.must("deploy", "web", "--host", "b.example", "--target", b.target()) // it takes orders, as if nothing had happened
+	if n := len(d.lineage()); n != 1 {
+		t.Errorf("%d processes have served, want 1", n)
+	}
+	if status, body := d.get("b.example", "/"); status != 200 || body != "b" {
+		t.Errorf("got %d, %q, want b", status, body)
+	}
+	d.upgrade()
+	if body, err := answer(); err != nil || !strings.HasPrefix(body, "a") {
+		t.Errorf("a request under way got %q, %v", body, err)
+	}
+}
+
+func TestSuccessorThatCannotServeSaysWhy(t *testing.T) {
+	d := startLineage(t)
+	a := startApp(t, "a")
+	d.must("deploy", "web", "--target", a.target())
+	wrapper := filepath.Join(d.home, "wrapper")
+	text := fmt.Sprintf("#!/bin/sh\nexec %s run --http-port 0 --https-port 0 --no-such-flag\n", program)
+	if err := os.WriteFile(wrapper, []byte(text), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	d.refused("unknown flag: --no-such-flag", "upgrade", "--binary", wrapper)
+	if status, _ := d.get("a.example", "/"); status != 200 {
+		t.Errorf("got %d", status)
+	}
+	if err := os.WriteFile(wrapper, fmt.Appendf(nil, "#!/bin/sh\nexec %s \"$@\"\n", program), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	d.upgrade("--binary", wrapper)
+}
+
+func TestHeldRequestsFollowTheNewProcess(t *testing.T) {
+	d := startLineage(t)
+	a, b := startApp(t, "a"), startApp(t, "b")
+	d.must("deploy", "web", "--target", a.target())
+	d.must("pause", "web")
+	held := func() net.Conn {
+		c := dial(t, d)
+		fmt.Fprint(c, "GET / HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n\r\n")
+		if !pending(c) {
+			t.Fatal("the request is not held")
+		}
+		return c
+	}
+	first := held()
+	d.upgrade()
+	second := held()
+	d.upgrade() // and one more process before it
+	third := held()
+	d.must("deploy", "web", "--target", b.target())
+	d.must("resume", "web")
+	for i, c := range []net.Conn{first, second, third} {
+		if said, err := io.ReadAll(c); err != nil || status(string(said)) != "200" || !strings.HasSuffix(string(said), "b") {
+			t.Errorf("request %d, held by process %d of 3, got %.200q, %v, want b", i+1, i+1, said, err)
+		}
+	}
+	for _, pid := range d.lineage()[:2] {
+		awaitEnd(t, pid)
+	}
+}
+
+func TestDeployWaitsForTheOldProcess(t *testing.T) {
+	d := startLineage(t)
+	a, b := startApp(t, "a"), startApp(t, "b")
+	d.must("deploy", "web", "--target", a.target())
+	answer := d.slow(t, a, "600ms")
+	d.upgrade()
+	d.must("deploy", "web", "--target", b.target())
+	if a.finished.Load() != 1 {
+		t.Error("the deploy ended while a request of the old process was on the old target")
+	}
+	if body, err := answer(); err != nil || body != "a and close" {
+		t.Errorf("that got %q, %v", body, err)
+	}
+
+	answer = d.slow(t, b, "1m")
+	d.upgrade()
+	began := time.Now()
+	d.must("deploy", "web", "--target", a.target(), "--drain-timeout", "500ms")
+	if took := time.Since(began); took < 500*time.Millisecond || took > 10*time.Second {
+		t.Errorf("the deploy took %v, want the drain's time", took)
+	}
+	if body, err := answer(); err == nil {
+		t.Errorf("a request of the old process that outlived the drain got %q", body)
+	}
+	d.must("remove", "web")
+}
+
+func TestOldProcessFinishesWhenTheNewOneIsKilled(t *testing.T) {
+	d := startLineage(t)
+	a := startApp(t, "a")
+	d.must("deploy", "web", "--target", a.target())
+	answer := d.slow(t, a, "700ms")
+	d.upgrade()
+	syscall.Kill(d.newest(), syscall.SIGKILL)
+	awaitEnd(t, d.newest())
+	if body, err := answer(); err != nil || body != "a and close" {
+		t.Errorf("a request of the old process got %q, %v", body, err)
+	}
+	awaitEnd(t, d.lineage()[0])
+	if c, err := net.Dial("tcp", d.address()); err == nil {
+		c.Close()
+		t.Error("the port is open, and nobody serves it")
+	}
+}
+
+func TestEndOfTheNewProcessEndsTheOldOnes(t *testing.T) {
+	d := startLineage(t, "--shutdown-timeout", "700ms")
+	a := startApp(t, "a", echoingSocket())
+	d.must("deploy", "web", "--target", a.target())
+	answer := d.slow(t, a, "300ms")
+	stuck := d.slow(t, a, "1m")
+	conn, r := upgrade(t, d, "websocket")
+	d.upgrade()
+	d.upgrade()
+	began := time.Now()
+	syscall.Kill(d.newest(), syscall.SIGTERM)
+	if body, err := answer(); err != nil || body != "a and close" {
+		t.Errorf("a request that could finish in time got %q, %v", body, err)
+	}
+	if f, err := readFrame(r); err != nil || f.opcode != 8 {
+		t.Errorf("the WebSocket got %+v, %v, want Close", f, err)
+	}
+	conn.Close()
+	if body, err := stuck(); err == nil {
+		t.Errorf("a request that could not got %q", body)
+	}
+	for _, pid := range d.lineage() {
+		awaitEnd(t, pid)
+	}
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("it took %v", took)
+	}
+}
+
+func TestTimeAfterAnUpgradeIsBounded(t *testing.T) {
+	d := startLineage(t, "--upgrade-timeout", "500ms")
+	a := startApp(t, "a", echoingSocket())
+	d.must("deploy", "web", "--target", a.target())
+	stuck := d.slow(t, a, "1m")
+	conn, r := upgrade(t, d, "websocket")
+	d.upgrade()
+	echoes(t, conn, r, "still there")
+	if f, err := readFrame(r); err != nil || f.opcode != 8 || string(f.payload[:2]) != "\x03\xe9" {
+		t.Errorf("the WebSocket got %+v, %v, want Close with 1001", f, err)
+	}
+	if body, err := stuck(); err == nil {
+		t.Errorf("a request beyond the time got %q", body)
+	}
+	awaitEnd(t, d.lineage()[0])
+}
+
+func TestOrdersDuringAnUpgradeReachTheNewProcess(t *testing.T) {
+	d := startLineage(t)
+	a, b := startApp(t, "a"), startApp(t, "b")
+	d.must("deploy", "web", "--target", a.target())
+	answer := d.slow(t, a, "1s")
+	codes := make(chan string, 3)
+	order := func(args ...string) {
+		go func() {
+			_, stderr, code := d.run(args...)
+			codes <- fmt.Sprintf("%s: exit %d, %s", args[0], code, stderr)
+		}()
+	}
+	order("deploy", "web", "--target", b.target()) // under way: drains
+	eventually(t, "the switch", func() error {
+		if _, body := d.get("a.example", "/"); body != "b" {
+			return fmt.Errorf("got %q", body)
+		}
+		return nil
+	})
+	order("upgrade")
+	eventually(t, "the upgrade begins", func() error {
+		if !strings.Contains(d.log.String(), `"msg":"Upgrading"`) {
+			return fmt.Errorf("it has not")
+		}
+		return nil
+	})
+	d.refused("an upgrade is under way already", "upgrade")
+	order("stop", "web", "--message", "later")
+	for range 3 {
+		if said := <-codes; !strings.HasSuffix(said, "exit 0, ") {
+			t.Error(said)
+		}
+	}
+	if body, err := answer(); err != nil || !strings.HasPrefix(body, "a") {
+		t.Errorf("the request got %q, %v", body, err)
+	}
+	d.awaitSuccessor(1)
+	if status, body := d.get("a.example", "/"); status != 503 || !strings.Contains(body, "later") {
+		t.Errorf("got %d, %q, want the stop that was ordered during the upgrade", status, body)
+	}
+	var state string
+	for _, line := range d.log.lines() {
+		var fields map[string]any
+		if json.Unmarshal([]byte(line), &fields) == nil && (fields["msg"] == "Upgraded" || fields["msg"] == "Stopped") {
+			state += fields["msg"].(string) + " "
+		}
+	}
+	if !strings.HasPrefix(state, "Upgraded Stopped") {
+		t.Errorf("the log says %q, want the upgrade first", state)
+	}
+}
+
+func TestSecondSignalEndsAtOnce(t *testing.T) {
+	d := startDaemon(t, "--shutdown-timeout", "1m")
+	a := startApp(t, "a")
+	d.must("deploy", "web", "--target", a.target())
+	stuck := d.slow(t, a, "1m")
+	d.cmd.Process.Signal(syscall.SIGTERM)
+	eventually(t, "the daemon stops", func() error {
+		if !strings.Contains(d.log.String(), "Server stopping") {
+			return fmt.Errorf("it does not")
+		}
+		return nil
+	})
+	d.cmd.Process.Signal(syscall.SIGINT)
+	select {
+	case <-d.exited:
+	case <-time.After(10 * time.Second):
+		t.Error("it waits on")
+	}
+	if _, err := stuck(); err == nil {
+		t.Error("the request was answered")
+	}
+}
+
+func TestUpgradeOverHTTP3(t *testing.T) {
+	d := startLineage(t, "--http3")
+	a := startApp(t, "a")
+	certPath, keyPath, pool := certificate(t, t.TempDir(), "a.example")
+	d.must("deploy", "web", "--target", a.target(), "--host", "a.example", "--tls", "--tls-certificate-path", certPath, "--tls-private-key-path", keyPath)
+	client := overQUIC(t, d, pool)
+	for range 3 {
+		body, err := fetch(client, "https://a.example/")
+		if err != nil || body != "a" {
+			t.Fatalf("got %q, %v", body, err)
+		}
+		answer := make(chan error, 1)
+		before := a.served.Load()
+		go func() {
+			_, err := fetch(client, "https://a.example/slow?300ms")
+			answer <- err
+		}()
+		awaitServed(t, a, before+1)
+		d.upgrade()
+		if err := <-answer; err != nil {
+			t.Errorf("a request that could finish in the grace time: %v", err)
+		}
 	}
 }

@@ -57,12 +57,13 @@ func (s Succession) Start(ctx context.Context) (*Successor, error) {
 	if err != nil {
 		return nil, fmt.Errorf("unable to make a connection for the new process: %w", err)
 	}
-	defer theirs.Close()
 	n := &Successor{
 		succession: s, pair: pair,
 		ready: make(chan Ready, 1), failed: make(chan Failed, 1), exited: make(chan struct{}),
 	}
-	if err := n.start(theirs); err != nil {
+	err = n.start(theirs)
+	theirs.Close() // so that the pair breaks when the process ends
+	if err != nil {
 		pair.close()
 		return nil, err
 	}
