@@ -87,7 +87,7 @@ func AppendRequest(dst []byte, r *exchange.Request) ([]byte, error) {
 		return dst, errMethod
 	case !isTarget(r.Target):
 		return dst, errTarget
-	case !isHost(r.Authority):
+	case !exchange.IsAuthority(r.Authority):
 		return dst, errHost
 	}
 	dst = append(dst, r.Method...)

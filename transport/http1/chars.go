@@ -17,16 +17,10 @@ func chars(list string) (set charset) {
 
 const alphanumeric = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
-var (
-	// RFC 9110, section 5.6.2.
-	tokenChars = chars(alphanumeric + "!#$%&'*+-.^_`|~")
-	// RFC 3986, section 3.2: a host with an optional port, no user.
-	hostChars = chars(alphanumeric + "-._~" + "!$&'()*+,;=" + "%:[]")
-)
+// RFC 9110, section 5.6.2.
+var tokenChars = chars(alphanumeric + "!#$%&'*+-.^_`|~")
 
 func isToken[T string | []byte](s T) bool { return len(s) > 0 && only(s, &tokenChars) }
-
-func isHost[T string | []byte](s T) bool { return only(s, &hostChars) }
 
 func only[T string | []byte](s T, set *charset) bool {
 	for i := range len(s) {

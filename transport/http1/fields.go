@@ -85,7 +85,7 @@ func (f *facts) note(name, value string) *Error {
 			f.host, f.hosts = value, f.hosts+1
 		}
 	case len("Expect"):
-		if strings.EqualFold(name, "Expect") && strings.EqualFold(value, "100-continue") {
+		if strings.EqualFold(name, "Expect") && lists(value, "100-continue") {
 			f.expectsContinue = true
 		}
 	case len("Upgrade"):
@@ -121,6 +121,17 @@ func (f *facts) noteConnection(value string) {
 			f.connectUpgrade = true
 		}
 	}
+}
+
+// lists reports whether a list has an element, in whatever case.
+func lists(list, element string) bool {
+	for more := true; more; {
+		var one string
+		if one, list, more = strings.Cut(list, ","); strings.EqualFold(trimBlanks(one), element) {
+			return true
+		}
+	}
+	return false
 }
 
 func (f *facts) noteLength(value string) *Error {

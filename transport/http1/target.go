@@ -14,7 +14,7 @@ func (f *facts) setTarget(req *exchange.Request, minor int) *Error {
 		return errTwoHosts
 	case f.hosts == 0 && minor >= 1:
 		return errNoHost
-	case !isHost(f.host):
+	case !exchange.IsAuthority(f.host):
 		return errHost
 	}
 	req.Authority = f.host
@@ -42,7 +42,7 @@ func setAbsolute(req *exchange.Request) *Error {
 		end = len(rest)
 	}
 	authority, target := rest[:end], rest[end:]
-	if authority == "" || authority[0] == ':' || !isHost(authority) {
+	if authority == "" || !exchange.IsAuthority(authority) {
 		return errTarget
 	}
 	switch {

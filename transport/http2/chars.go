@@ -27,8 +27,6 @@ var (
 	tokenChars = chars(digits + lower + upper + symbols)
 	// RFC 9113, section 8.2.1: names are tokens in lower case.
 	nameChars = chars(digits + lower + symbols)
-	// RFC 3986, section 3.2: a host with an optional port, no user.
-	hostChars = chars(digits + lower + upper + "-._~" + "!$&'()*+,;=" + "%:[]")
 	// RFC 9110, section 5.5: no controls but tabs.
 	textChars = func() (set charset) {
 		for c := range set {

@@ -1,5 +1,7 @@
 package http2
 
+import "kamal-proxy/transport/exchange"
+
 // contentLength returns the body's length, -1 if it is not known.
 func (h *head) contentLength() (length int64, flaw string) {
 	length = -1
@@ -45,7 +47,7 @@ func (h *head) refusal() int {
 		h.authority = h.host
 	}
 	switch {
-	case !isToken(h.method), !only(h.authority, &hostChars):
+	case !isToken(h.method), !exchange.IsAuthority(h.authority):
 		return 400
 	case h.method == "CONNECT":
 		return 501

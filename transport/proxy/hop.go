@@ -14,6 +14,9 @@ func (v *visit) scrub() {
 	r := v.request
 	trailers := r.Header.HasToken("TE", "trailers")
 	r.Header = unmistakable(endToEnd(r.Header, r.ContentLength < 0))
+	if r.Proto == "HTTP/1.0" { // which knows no expectations (RFC 9110, section 10.1.1)
+		r.Header.Del("Expect")
+	}
 	r.Upgrade = welcomeUpgrade(r)
 
 	if trailers {
@@ -124,7 +127,7 @@ func hopByHop(name string) bool {
 func lawfulTrailer(h exchange.Header) exchange.Header {
 	var kept exchange.Header
 	for _, f := range h {
-		if !hopByHop(f.Name) && !headOnly(f.Name) && !claims(f.Name) {
+		if !hopByHop(f.Name) && !headOnly(f.Name) && !claims(f.Name) && !misleads(f.Name) {
 			kept = append(kept, f)
 		}
 	}
