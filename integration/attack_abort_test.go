@@ -4,10 +4,10 @@ import "strings"
 
 // pipelineAttacks are several requests at once, of which some are bad: answers
 // come in order, and none for what follows a refusal.
-func pipelineAttacks() []attack {
+func pipelineAttacks() []attempt {
 	const good = "GET /{me} HTTP/1.1\r\nHost: {me}\r\n\r\n"
 	bad := "GET / HTTP/1.1\r\nHost: {me}\r\nX : y\r\n\r\n"
-	return []attack{
+	return []attempt{
 		{name: "three at once", section: "9.3.2", bytes: good + postOf("Content-Length: 3", "abc") + good, answers: "200 200 200", reaches: "GET /{me}; POST / [abc]", kept: true},
 		{name: "fifty at once", section: "9.3.2", bytes: strings.Repeat(good, 50), answers: strings.Repeat("200 ", 50), reaches: "GET /{me}", kept: true},
 		{name: "an empty line between", section: "2.2", bytes: good + "\r\n" + good, answers: "200 200", reaches: "GET /{me}", kept: true},
@@ -31,9 +31,9 @@ func pipelineAttacks() []attack {
 
 // abortAttacks are clients that go, or have gone, in the middle: no target may
 // take what it got of a body for all of it.
-func abortAttacks() []attack {
+func abortAttacks() []attempt {
 	half := strings.Repeat("a", 100<<10)
-	var rows []attack
+	var rows []attempt
 	for _, c := range []struct{ section, name, bytes, reaches string }{
 		{"9.5", "nothing", "", ""},
 		{"8", "within the method", "GE", ""},
@@ -70,7 +70,7 @@ func abortAttacks() []attack {
 		{"8", "in the second of two", "GET /{me} HTTP/1.1\r\nHost: {me}\r\n\r\n" + postOf("Content-Length: 3", "ab"), "GET /{me}; POST / …"},
 	} {
 		for how, then := range map[string]ending{" (shut down)": closes, " (reset)": resets, " (closed)": vanishes} {
-			a := attack{name: "the client goes " + c.name + how, section: c.section, bytes: c.bytes, reaches: c.reaches, then: then}
+			a := attempt{name: "the client goes " + c.name + how, section: c.section, bytes: c.bytes, reaches: c.reaches, then: then}
 			if strings.HasPrefix(a.reaches, "GET /{me};") {
 				if then != closes { // the first may be read, or not
 					continue

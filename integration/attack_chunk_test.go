@@ -7,12 +7,12 @@ func chunks(body string) string { return postOf("Transfer-Encoding: chunked", bo
 
 // broken is a chunked body that is refused once its head has gone: a target that
 // is streamed to may see that, but never an end.
-func broken(section, name, body string) attack {
-	return attack{name: name, section: section, bytes: chunks(body), answers: "400", reaches: "POST / …"}
+func broken(section, name, body string) attempt {
+	return attempt{name: name, section: section, bytes: chunks(body), answers: "400", reaches: "POST / …"}
 }
 
 // chunkAttacks are about the chunked coding, its extensions and trailers.
-var chunkAttacks = []attack{
+var chunkAttacks = []attempt{
 	passed("7.1", "a size in capitals", chunks("A\r\n0123456789\r\n0\r\n\r\n"), "POST / [0123456789]"),
 	passed("7.1", "a size with zeros", chunks("0003\r\nabc\r\n0000\r\n\r\n"), "POST / [abc]"),
 	passed("7.1", "a last chunk alone", chunks("0\r\n\r\n"), "POST /"),

@@ -15,11 +15,11 @@ import (
 	"time"
 )
 
-// attack is one input of a hostile client, and what has to become of it.
+// attempt is one input of a hostile client, and what has to become of it.
 //
 // In bytes, {me} is a name of this attack alone, and {hidden} a request that no
 // reading of the bytes but a wrong one would find. In reaches, too.
-type attack struct {
+type attempt struct {
 	name    string
 	section string // of RFC 9112, or 9110 where it says so
 	bytes   string
@@ -45,7 +45,7 @@ const (
 )
 
 // attacks are all tables.
-func attacks() []attack {
+func attacks() []attempt {
 	return slices.Concat(lengthAttacks, codingAttacks(), chunkAttacks, lineAttacks(), fieldAttacks(),
 		hostAttacks, limitAttacks(), protocolAttacks(), pipelineAttacks(), abortAttacks())
 }
@@ -93,14 +93,14 @@ func crowd(most, n int, f func(i int)) {
 	all.Wait()
 }
 
-func (a attack) String() string { return a.section + ", " + a.name }
+func (a attempt) String() string { return a.section + ", " + a.name }
 
 // filled is a text of the attack with its name in it.
 func filled(text, me string) string {
 	return strings.NewReplacer("{hidden}", "GET /hidden HTTP/1.1\r\nHost: "+me+"\r\n\r\n", "{me}", me).Replace(text)
 }
 
-func (a attack) run(t *testing.T, d *daemon, me string) {
+func (a attempt) run(t *testing.T, d *daemon, me string) {
 	conn := dial(t, d)
 	sent := make(chan struct{})
 	go func() {
@@ -115,7 +115,7 @@ func (a attack) run(t *testing.T, d *daemon, me string) {
 }
 
 // finish does what the client does after its bytes.
-func (a attack) finish(conn net.Conn) {
+func (a attempt) finish(conn net.Conn) {
 	switch tcp := conn.(*net.TCPConn); a.then {
 	case closes:
 		tcp.CloseWrite()
@@ -128,7 +128,7 @@ func (a attack) finish(conn net.Conn) {
 }
 
 // read reads all answers, and looks whether they are this client's own.
-func (a attack) read(t *testing.T, conn net.Conn, me string) {
+func (a attempt) read(t *testing.T, conn net.Conn, me string) {
 	r := bufio.NewReader(conn)
 	var got []string
 	want := strings.Fields(a.answers)
@@ -159,7 +159,7 @@ func (a attack) read(t *testing.T, conn net.Conn, me string) {
 	}
 }
 
-func (a attack) readAnswer(t *testing.T, r *bufio.Reader, method, me string) (string, error) {
+func (a attempt) readAnswer(t *testing.T, r *bufio.Reader, method, me string) (string, error) {
 	response, err := http.ReadResponse(r, &http.Request{Method: method})
 	if err != nil {
 		return "", err
@@ -173,7 +173,7 @@ func (a attack) readAnswer(t *testing.T, r *bufio.Reader, method, me string) (st
 
 // compare looks at what the target saw of the attack. What is sent after the
 // attack itself does not count.
-func (a attack) compare(t *testing.T, target *witness, me string, buffered bool) {
+func (a attempt) compare(t *testing.T, target *witness, me string, buffered bool) {
 	var whole, cut []string
 	for want := range strings.SplitSeq(filled(a.reaches, me), "; ") {
 		if strings.HasSuffix(want, "…") {

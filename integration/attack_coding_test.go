@@ -4,9 +4,9 @@ import "fmt"
 
 // codingAttacks are Transfer-Encodings in every disguise that has fooled some
 // server: TE.TE, where one of two sees a coding and the other one does not.
-func codingAttacks() []attack {
+func codingAttacks() []attempt {
 	const last = "0\r\n\r\n{hidden}"
-	rows := []attack{
+	rows := []attempt{
 		passed("7.1", "in other letters", postOf("Transfer-Encoding: cHuNkEd", "3\r\nabc\r\n0\r\n\r\n"), "POST / [abc]"),
 		passed("7.1", "with blanks around", postOf("Transfer-Encoding: \t chunked \t", "3\r\nabc\r\n0\r\n\r\n"), "POST / [abc]"),
 		passed("7.1", "without a blank", postOf("Transfer-Encoding:chunked", "3\r\nabc\r\n0\r\n\r\n"), "POST / [abc]"),

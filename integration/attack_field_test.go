@@ -4,8 +4,8 @@ import "fmt"
 
 // fieldAttacks are about the syntax of header fields, and about fields that are
 // to take something away from what the proxy says.
-func fieldAttacks() []attack {
-	rows := []attack{
+func fieldAttacks() []attempt {
+	rows := []attempt{
 		passed("5", "a field without a value", getOf("X:"), "GET /"),
 		passed("5", "a colon in a value", getOf("X: : y:"), "GET /"),
 		passed("5", "a tab in a value", getOf("X: a\tb"), "GET /"),

@@ -2,9 +2,9 @@ package integration
 
 // hostAttacks are about Host and the forms of a target: two parties must not
 // take a request for two hosts' (RFC 9112, section 3.2; RFC 9110, section 7.2).
-var hostAttacks = func() []attack {
+var hostAttacks = func() []attempt {
 	const rest = "\r\n\r\n{hidden}"
-	rows := []attack{
+	rows := []attempt{
 		passed("3.2", "a Host with a port", "GET / HTTP/1.1\r\nHost: {me}:8080\r\n\r\n", "GET /"),
 		passed("3.2", "a Host with an empty port", "GET / HTTP/1.1\r\nHost: {me}:\r\n\r\n", "GET /"),
 		passed("3.2", "a Host with a dot behind", "GET / HTTP/1.1\r\nHost: {me}.\r\n\r\n", "GET /"),

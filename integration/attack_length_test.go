@@ -4,14 +4,14 @@ import "strings"
 
 // refused is an attack that is answered once, after which the connection ends.
 // Nothing of it may reach the target.
-func refused(status, section, name, bytes string) attack {
-	return attack{name: name, section: section, bytes: bytes, answers: status}
+func refused(status, section, name, bytes string) attempt {
+	return attempt{name: name, section: section, bytes: bytes, answers: status}
 }
 
 // passed is one that is no attack after all: it reaches the target, in one
 // reading, and the connection is kept.
-func passed(section, name, bytes, reaches string) attack {
-	return attack{name: name, section: section, bytes: bytes, answers: "200", reaches: reaches, kept: true}
+func passed(section, name, bytes, reaches string) attempt {
+	return attempt{name: name, section: section, bytes: bytes, answers: "200", reaches: reaches, kept: true}
 }
 
 // postOf is a POST of a body with some fields.
@@ -25,7 +25,7 @@ func getOf(fields string) string {
 }
 
 // lengthAttacks are about Content-Length, alone and beside Transfer-Encoding.
-var lengthAttacks = []attack{
+var lengthAttacks = []attempt{
 	refused("400", "6.3", "CL.TE", postOf("Content-Length: 6\r\nTransfer-Encoding: chunked", "0\r\n\r\nG{hidden}")),
 	refused("400", "6.3", "TE.CL", postOf("Transfer-Encoding: chunked\r\nContent-Length: 4", "5c\r\n{hidden}\r\n0\r\n\r\n")),
 	refused("400", "6.3", "CL.TE with a length of 0", postOf("Content-Length: 0\r\nTransfer-Encoding: chunked", "0\r\n\r\n{hidden}")),

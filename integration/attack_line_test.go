@@ -6,9 +6,9 @@ import (
 )
 
 // lineAttacks are about the request line: method, target and version.
-func lineAttacks() []attack {
+func lineAttacks() []attempt {
 	const fields = "\r\nHost: {me}\r\n\r\n{hidden}"
-	rows := []attack{
+	rows := []attempt{
 		passed("2.2", "an empty line before", "\r\nGET / HTTP/1.1\r\nHost: {me}\r\n\r\n", "GET /"),
 		passed("9110 9.1", "a method in small letters is another one", "get / HTTP/1.1\r\nHost: {me}\r\n\r\n", "get /"),
 		passed("9110 9.1", "a method of symbols", "!#$%&'*+-.^_`|~ / HTTP/1.1\r\nHost: {me}\r\n\r\n", "!#$%&'*+-.^_`|~ /"),
@@ -99,9 +99,9 @@ func lineAttacks() []attack {
 }
 
 // limitAttacks are heads without measure.
-func limitAttacks() []attack {
+func limitAttacks() []attempt {
 	long := func(n int) string { return strings.Repeat("a", n) }
-	return []attack{
+	return []attempt{
 		passed("3", "a target of 8,000 bytes", "GET /"+long(8000)+" HTTP/1.1\r\nHost: {me}\r\n\r\n", "GET /"+long(8000)),
 		passed("5.4", "a field of 16 KiB", getOf("X: "+long(16<<10)), "GET /"),
 		passed("5.4", "a hundred fields", getOf(strings.Repeat("X: y\r\n", 100)+"X: y"), "GET /"),

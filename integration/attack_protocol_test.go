@@ -2,10 +2,10 @@ package integration
 
 // protocolAttacks try to make the connection something else than HTTP/1.1, or to
 // have one side believe so: Expect, Upgrade, CONNECT, HTTP/2's preface.
-func protocolAttacks() []attack {
+func protocolAttacks() []attempt {
 	const webSocket = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="
 	const plain = "GET /{me} HTTP/1.1\r\nHost: {me}\r\n\r\n"
-	rows := []attack{
+	rows := []attempt{
 		// 100 Continue is not said where the body has come already.
 		passed("9110 10.1.1", "100-continue with a body that comes at once", postOf("Expect: 100-continue\r\nContent-Length: 3", "abc"), "POST / [abc]"),
 		passed("9110 10.1.1", "100-continue in other letters", postOf("Expect: 100-CONTINUE\r\nContent-Length: 3", "abc"), "POST / [abc]"),
