@@ -111,11 +111,13 @@ func (d *daemon) startActors(records []*spec.Record) (err error) {
 		Store: func(tell func(store.Saved)) system.Ref[store.Message] {
 			return system.Spawn(d.system, "store", 16, store.New(store.Config{Dir: d.options.Data, Tell: tell, Log: d.log}))
 		},
-		Connect:   connect,
-		Check:     probe.New,
-		MaxHeld:   d.options.MaxHeld,
-		Sites:     sites{d.policy},
-		Forgotten: d.metrics.Forget,
+		Connect:     connect,
+		Check:       probe.New,
+		MaxHeld:     d.options.MaxHeld,
+		MaxInFlight: d.options.MaxInFlight,
+		Ejected:     d.metrics.Ejected,
+		Sites:       sites{d.policy},
+		Forgotten:   d.metrics.Forget,
 
 		Predecessor: d.former(),
 	})

@@ -19,6 +19,8 @@ func (d *deployForm) addFlags(cmd *cobra.Command) {
 func (d *deployForm) addTargets(f *pflag.FlagSet) {
 	f.StringSliceVar(&d.Targets, "target", nil, "`host:port` that serves requests; port 80 when left out")
 	f.StringSliceVar(&d.ReadTargets, "read-target", nil, "`host:port` that serves only GET and HEAD")
+	f.StringVar(&d.LoadBalancing, "lb", d.LoadBalancing, "`way` to choose among targets: round-robin, or least for the one with fewer requests of two")
+	f.BoolVar(&d.Sticky, "sticky", false, "send a visitor back to the same target, by a cookie")
 	f.DurationVar(&d.WriterAffinityTimeout, "writer-affinity-timeout", d.WriterAffinityTimeout, "how long a visitor who wrote reads from the writers, 0 for not at all")
 	f.BoolVar(&d.ReadTargetWebsockets, "read-target-websockets", false, "send WebSockets to read targets, too")
 	f.DurationVar(&d.TargetTimeout, "target-timeout", d.TargetTimeout, "how long a target may take to begin its response, 0 for ever")

@@ -74,6 +74,8 @@ var deployFlags = map[string]flagFact{
 	"forward-headers":         {boolean, nil},
 	"client-ip-header":        {str, ""},
 	"scope-cookie-paths":      {boolean, false},
+	"lb":                      {str, "round-robin"},
+	"sticky":                  {boolean, false},
 }
 
 var stopFlags = map[string]flagFact{
@@ -226,7 +228,7 @@ func TestEveryDeployFlagReachesTheWire(t *testing.T) {
 		"--writer-affinity-timeout=0", "--read-target-websockets", "--target-timeout=0s", "--buffer-requests",
 		"--buffer-responses=false", "--buffer-memory=0", "--error-pages=/pages", "--log-request-header=A,B",
 		"--log-response-header=C", "--exclude-metrics-path=/up", "--forward-headers=false",
-		"--client-ip-header=CF-Connecting-IP", "--scope-cookie-paths",
+		"--client-ip-header=CF-Connecting-IP", "--scope-cookie-paths", "--lb=least --sticky",
 		"--buffer-requests --max-request-body=5", "--buffer-responses=false --max-response-body=0",
 		"--host=a.example --tls", "--tls --tls-on-demand-url=/ask", "--host=a.example --canonical-host=a.example",
 		"--host=a.example --tls --tls-certificate-path=/c --tls-private-key-path=/k",

@@ -48,7 +48,11 @@ func (a *app) listCommand() *cobra.Command {
 		f.VarP(&output, "output", "o", "`layout`: table, wide for more columns, or json for all there is")
 	})
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		rows, err := a.daemon().List(cmd.Context())
+		list := a.daemon().List
+		if output != narrow {
+			list = a.daemon().Examine
+		}
+		rows, err := list(cmd.Context())
 		if err != nil {
 			return err
 		}
@@ -92,6 +96,8 @@ var moreColumns = []column[control.Row]{
 	{"Check", func(r control.Row) cell { return text(check(r.Record.TargetOptions.HealthCheck)) }},
 	{"Timeout", func(r control.Row) cell { return text(r.Record.TargetOptions.ResponseTimeout.String()) }},
 	{"Buffers", func(r control.Row) cell { return text(buffers(r.Record.TargetOptions)) }},
+	{"Balancing", func(r control.Row) cell { return text(balancing(r.Record.Options)) }},
+	{"Health", func(r control.Row) cell { return cell{health(r.Health), healthStyle(r.Health)} }},
 	{"Message", func(r control.Row) cell { return text(orNone(stopMessage(r.Record))) }},
 }
 

@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"kamal-proxy/actors/spec"
 	"kamal-proxy/transport/control"
@@ -45,10 +46,18 @@ func someRows(t *testing.T) []control.Row {
 	}
 	shop.Options.TLSEnabled = true
 	shop.TargetOptions.BufferRequests, shop.TargetOptions.BufferResponses = true, true
+	shop.Options.LoadBalancing, shop.Options.Sticky = spec.Least, true
+	since := time.Date(2026, 1, 2, 15, 4, 5, 0, time.UTC)
 	wiki := &spec.Record{Name: "wiki", Options: spec.DefaultOptions(), TargetOptions: spec.DefaultTargetOptions()}
 	return []control.Row{
-		{Service: "api", Hosts: []string{"*"}, Paths: []string{"/"}, Targets: []string{"api-1:80"}, State: "running", Record: api},
-		{Service: "shop", Hosts: []string{"shop.example.com", "www.shop.example.com"}, Paths: []string{"/"}, Targets: []string{"web-1:3000", "web-2:3000"}, State: "stopped", TLS: true, Record: shop},
+		{Service: "api", Hosts: []string{"*"}, Paths: []string{"/"}, Targets: []string{"api-1:80"}, State: "running", Record: api,
+			Health: []control.Condition{{Target: "api-1:80", Role: "writer", Health: control.Well}}},
+		{Service: "shop", Hosts: []string{"shop.example.com", "www.shop.example.com"}, Paths: []string{"/"}, Targets: []string{"web-1:3000", "web-2:3000"}, State: "stopped", TLS: true, Record: shop,
+			Health: []control.Condition{
+				{Target: "web-1:3000", Role: "writer", Health: control.Failing, Since: &since, Failures: 3, Error: "connection refused", InFlight: 2},
+				{Target: "web-2:3000", Role: "writer", Health: control.Well},
+				{Target: "new:3000", Role: "rollout writer", Health: control.Unhealthy},
+			}},
 		{Service: "wiki", Hosts: []string{"shop.example.com"}, Paths: []string{"/wiki", "/w"}, Targets: []string{"wiki"}, State: "paused", Record: wiki},
 	}
 }

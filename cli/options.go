@@ -13,6 +13,7 @@ type RunOptions struct {
 	MetricsPort int // 0: no metrics
 	HTTP3       bool
 	MaxHeld     int // requests that one paused service holds
+	MaxInFlight int // requests of one service at once; 0: no limit
 
 	UpgradeTimeout  time.Duration // how long what has begun may take, once a successor serves
 	ShutdownTimeout time.Duration // how long it may take, once the proxy is told to end

@@ -42,6 +42,7 @@ on the command line counts more.`,
 		f.Var((*networks)(&o.TrustedProxies), "trusted-proxy", "`network` of proxies that are believed about the client, such as 10.0.0.0/8")
 		f.BoolVar(&o.ProxyProtocol, "proxy-protocol", false, "connections begin with a PROXY protocol header, version 1 or 2")
 		f.Var((*count)(&o.MaxHeld), "max-held", "how many requests each paused service holds")
+		f.Var((*count)(&o.MaxInFlight), "max-in-flight", "how many requests each service may have under way, 0 for no limit")
 		f.DurationVar(&o.ShutdownTimeout, "shutdown-timeout", o.ShutdownTimeout, "how long requests may take to end after SIGTERM")
 		f.DurationVar(&o.UpgradeTimeout, "upgrade-timeout", o.UpgradeTimeout, "how long requests may take to end after an upgrade")
 	})

@@ -36,9 +36,13 @@ type world struct {
 	answers   []*request // in the order in which they were answered
 	orders    []*order
 	forgotten []string
+	ejected   int
 }
 
-const maxHeld = 5
+const (
+	maxHeld     = 5
+	maxInFlight = 5000
+)
 
 // play runs a test in a world. At the end the world is shut down: whoever
 // still waits, and whatever still runs, fails the test.
@@ -67,8 +71,9 @@ func newSuccessor(t *testing.T, p registry.Predecessor, mu *sync.Mutex) *world {
 	}
 	w.registry = registry.Spawn(registry.Config{
 		System: w.system, Log: log, Store: w.disk.spawn(w.system),
-		Connect: w.connect, Check: w.check, MaxHeld: maxHeld,
+		Connect: w.connect, Check: w.check, MaxHeld: maxHeld, MaxInFlight: maxInFlight,
 		Predecessor: p,
+		Ejected:     func(string) { w.ejected++ },
 		Forgotten:   func(name string) { w.forgotten = append(w.forgotten, name) },
 	})
 	return w

@@ -42,6 +42,12 @@ type Remove struct {
 // snapshot.
 type List struct{ *system.Reply[store.Snapshot] }
 
+// Inspect asks how the targets of a service are; it is forwarded.
+type Inspect struct {
+	Service string
+	service.Inspect
+}
+
 // Restore is told by main before any port is opened: the state file's
 // services, with what was loaded for them.
 type Restore struct {
@@ -101,6 +107,7 @@ func (Leave) registryMessage()       {}
 func (Order) registryMessage()       {}
 func (Remove) registryMessage()      {}
 func (List) registryMessage()        {}
+func (Inspect) registryMessage()     {}
 func (Restore) registryMessage()     {}
 func (HandOver) registryMessage()    {}
 func (TakeBack) registryMessage()    {}

@@ -36,10 +36,13 @@ type Config struct {
 	Log    zerolog.Logger
 	// Store spawns the store, which is to tell what it has saved.
 	Store func(tell func(store.Saved)) system.Ref[store.Message]
-	// Connect, Check and MaxHeld are passed on to the services.
-	Connect func(target string, o spec.TargetOptions) (service.Upstream, error)
-	Check   func(target string, h spec.HealthCheck) healthcheck.Check
-	MaxHeld int
+	// Connect, Check, MaxHeld, MaxInFlight and Ejected are passed on to the
+	// services.
+	Connect     func(target string, o spec.TargetOptions) (service.Upstream, error)
+	Check       func(target string, h spec.HealthCheck) healthcheck.Check
+	MaxHeld     int
+	MaxInFlight int
+	Ejected     func(service string)
 	// Sites is told what is in force for handshakes; nil: there are none.
 	Sites Sites
 	// Predecessor is the process that this one takes over from; nil: there is
@@ -157,6 +160,8 @@ func (r *registry) command(m Message) {
 		r.remove(m)
 	case List:
 		m.Answer(r.committed, nil)
+	case Inspect:
+		r.inspect(m)
 	case fromService:
 		r.heard(m.Event)
 	case fromStore:
@@ -219,6 +224,15 @@ func (r *registry) order(o Order) {
 	r.conclude(e)
 }
 
+// inspect forwards a question about a service's targets.
+func (r *registry) inspect(m Inspect) {
+	if e := r.entries[m.Service]; e != nil && e.record != nil {
+		e.ref.Tell(m.Inspect)
+		return
+	}
+	m.Answer(nil, ErrNotFound)
+}
+
 // deploy forwards a deploy unless its hosts are taken already. They are looked
 // at again when its targets are healthy.
 func (r *registry) deploy(e *entry, name string, d *service.Deploy) {
@@ -241,6 +255,7 @@ func (r *registry) spawn(name string) *entry {
 		System: r.config.System, Log: r.config.Log,
 		Tell:    func(event service.Event) { r.self.Tell(fromService{event}) },
 		Connect: r.config.Connect, Check: r.config.Check, MaxHeld: r.config.MaxHeld,
+		MaxInFlight: r.config.MaxInFlight, Ejected: r.config.Ejected,
 	})
 	r.entries[name], r.byID[e.id] = e, e
 	return e

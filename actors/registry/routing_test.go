@@ -58,7 +58,7 @@ func TestTargetThatLeavesAndReturns(t *testing.T) {
 		w.wantShare("b:80", 3)
 		w.app("a:80").set(ok)
 		w.app("c:80").set(ok)
-		w.pass(time.Second)
+		w.pass(11 * time.Second)
 		w.wantShare("a:80", 2, "b:80", 2, "c:80", 2)
 	})
 }

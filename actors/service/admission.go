@@ -1,6 +1,7 @@
 package service
 
 import (
+	"math/rand/v2"
 	"time"
 
 	"kamal-proxy/actors/spec"
@@ -10,6 +11,8 @@ import (
 // route decides on a request, or lets it wait.
 func (s *service) route(r *Route) {
 	switch {
+	case r.failed != nil:
+		s.again(r)
 	case insecure(&r.Facts):
 		s.respond(r, 503)
 	case s.redirected(r):
@@ -41,8 +44,18 @@ func (s *service) redirected(r *Route) bool {
 // grant leases a target to a request, and reports whether there is a verdict
 // to deliver: not from here, where the stack is deep.
 func (s *service) grant(r *Route) bool {
+	s.budget.seen++
+	if s.config.MaxInFlight > 0 && s.underWay >= s.config.MaxInFlight {
+		s.refuse(r, retryAfter)
+		return false
+	}
 	p := s.poolFor(&r.Facts)
-	t := p.pick(func() bool { return reads(&r.Facts, s.policy, time.Now()) })
+	if p == nil {
+		s.respond(r, 503)
+		return false
+	}
+	from := p.rotation(&r.Facts, s.policy)
+	t := from.pick(&s.policy.Options, r.Sticky, rand.IntN)
 	if t == nil {
 		s.respond(r, 503)
 		return false
@@ -55,6 +68,9 @@ func (s *service) grant(r *Route) bool {
 	v.KeepToWriter = len(p.readers.targets) > 0 && writes(&r.Facts, s.policy)
 	if s.policy.Options.StripPrefix && r.Prefix != "/" {
 		v.Prefix = r.Prefix
+	}
+	if s.policy.Options.Sticky {
+		v.Stick = from.stick(r.Sticky, t)
 	}
 	return true
 }
@@ -103,15 +119,29 @@ func (s *service) lease(p *pool, t *target, cut func(error)) *Lease {
 	} else {
 		s.spare = l.next
 	}
-	*l = Lease{pool: p, target: t, cut: cut}
+	*l = Lease{pool: p, target: t, cut: cut, era: t.record.ejections}
 	p.leases.add(l)
+	t.underWay++
+	s.underWay++
 	return l
 }
 
-// finish takes a lease back.
+// finish takes a lease back, and notes how the request went.
 func (s *service) finish(l *Lease) {
+	switch {
+	case l.failure != "":
+		s.failed(l, l.failure)
+	case l.answered:
+		l.target.record.answered()
+	}
+	s.takeBack(l)
+}
+
+func (s *service) takeBack(l *Lease) {
 	p := l.pool
 	p.leases.remove(l)
+	l.target.underWay--
+	s.underWay--
 	*l = Lease{next: s.spare}
 	s.spare = l
 	if p.leases.count == 0 {

@@ -1,6 +1,8 @@
 package service
 
 import (
+	"cmp"
+	"crypto/rand"
 	"slices"
 	"time"
 
@@ -92,6 +94,7 @@ func (s *service) checked(c *checked) {
 	if d == nil || d.pool != w.pool {
 		if was != c.Result.Healthy {
 			s.logHealth(w.target, c.Result)
+			s.changed(w.pool, w.target, c.Result)
 		}
 		return
 	}
@@ -157,6 +160,9 @@ func (d *deploy) change(r *spec.Record) error {
 	next := &spec.Record{Name: r.Name, Options: d.Options, TargetOptions: d.TargetOptions}
 	next = next.Clone()
 	next.CarryUnknown(r)
+	if next.Options.Sticky {
+		next.Options.StickyKey = cmp.Or(r.Options.StickyKey, rand.Text())
+	}
 	next.ActiveTargets, next.ActiveReaders = slices.Clone(d.Targets), slices.Clone(d.Readers)
 	next.RolloutTargets, next.RolloutReaders, next.Rollout = r.RolloutTargets, r.RolloutReaders, r.Rollout
 	next.PauseController = r.PauseController
@@ -170,6 +176,7 @@ func (d *deploy) change(r *spec.Record) error {
 func (s *service) switchTo(d *deploy, echo *Echo) {
 	if s.slots[d.Slot] != d.pool {
 		d.old, s.slots[d.Slot] = s.slots[d.Slot], d.pool
+		d.pool.before = d.old
 	}
 	s.serve(d.pool)
 	s.endDeploy(d)

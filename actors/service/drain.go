@@ -83,6 +83,7 @@ func (s *service) timeUp(d *drain) {
 	d.severed = true
 	n := 0
 	for _, p := range d.pools {
+		p.cold = p.retired
 		n += s.sever(p, ErrDrained, all)
 	}
 	if n > 0 {

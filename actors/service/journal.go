@@ -1,6 +1,8 @@
 package service
 
 import (
+	"time"
+
 	"github.com/rs/zerolog"
 
 	"kamal-proxy/actors/healthcheck"
@@ -45,4 +47,13 @@ func (s *service) logHealth(t *target, r healthcheck.Result) {
 		event = s.warn()
 	}
 	event.Str("target", t.name).Bool("healthy", r.Healthy).Str("check", r.String()).Msg("Target health changed")
+}
+
+func (s *service) logEjection(t *target, length time.Duration) {
+	s.warn().Str("target", t.name).Str("error", t.record.last).Int("failures", t.record.row).Stringer("for", length).
+		Msg("Target keeps failing and gets no requests for a while")
+}
+
+func (s *service) logComeback(t *target) {
+	s.info().Str("target", t.name).Msg("Target gets requests again, more and more of them")
 }

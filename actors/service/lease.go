@@ -4,6 +4,22 @@ package service
 // called exactly once, and the lease is not touched afterwards.
 func (l *Lease) Finish() { l.pool.service.Tell(Finish{l}) }
 
+// Answered notes that the target has answered: what Finish will tell of it.
+func (l *Lease) Answered() { l.answered = true }
+
+// Failed notes that the request failed, by its target's fault, and how.
+func (l *Lease) Failed(why string) { l.failure = why }
+
+// Again asks where a request goes whose target has failed, instead of Finish:
+// a Forward verdict has a lease in the place of this one. After any other the
+// failure is the request's answer, and this lease is still to be finished. r has
+// the request's facts as it had the first time. unsent: the target cannot have
+// read any of it.
+func (l *Lease) Again(r *Route, why string, unsent bool) {
+	r.failed, r.failure, r.unsent = l, why, unsent
+	r.Forward(l.pool.service)
+}
+
 // Upgraded says that the request has become a tunnel: from now on it is cut
 // off when its target takes no new requests any more, and not only when the
 // drain's time is up.

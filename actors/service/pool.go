@@ -3,6 +3,7 @@ package service
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"kamal-proxy/actors/healthcheck"
 	"kamal-proxy/actors/spec"
@@ -19,9 +20,11 @@ type pool struct {
 	writers rotation
 	readers rotation
 	leases  leases
-	checked bool // its checks have begun
-	retired bool // takes no new requests any more
-	closed  bool // and its targets are let go
+	before  *pool // the one that it has replaced, or nil
+	checked bool  // its checks have begun
+	retired bool  // takes no new requests any more
+	cold    bool  // and the time of its drain is up
+	closed  bool  // and its targets are let go
 }
 
 // target is one instance of the app.
@@ -34,6 +37,15 @@ type target struct {
 	check    healthcheck.Ref // nobody's until its checks begin
 	healthy  bool
 	reports  reports
+	unwell   *ailment // by its checks, while it serves; nil: it is well
+
+	token      string // its name for sticky clients
+	underWay   int    // leases
+	record     record
+	ejected    bool
+	withheld   int // tenths of its turns that it does not get yet
+	credit     int // of the others
+	generation int // of the timer that brings it back
 }
 
 func (p *pool) targets(yield func(*target) bool) {
@@ -60,6 +72,7 @@ func (p *pool) trust() {
 	for t := range p.targets {
 		t.healthy = true
 	}
+	p.arrange()
 }
 
 func (p *pool) healthy() bool {
@@ -71,18 +84,19 @@ func (p *pool) healthy() bool {
 	return true
 }
 
-// pick chooses the target of a request: a healthy reader for reads, where
-// there are readers, else a healthy writer. nil: none is healthy.
-func (p *pool) pick(read func() bool) *target {
-	if p == nil {
-		return nil
+// arrange works out who takes a turn.
+func (p *pool) arrange() {
+	p.writers.arrange(false)
+	p.readers.arrange(len(p.writers.ready) > 0)
+}
+
+// rotation returns those that are asked for a request: the readers for reads,
+// as long as one is healthy, else the writers.
+func (p *pool) rotation(f *Facts, policy *Policy) *rotation {
+	if len(p.readers.ready) > 0 && reads(f, policy, time.Now()) {
+		return &p.readers
 	}
-	if len(p.readers.targets) > 0 && read() {
-		if t := p.readers.next(); t != nil {
-			return t
-		}
-	}
-	return p.writers.next()
+	return &p.writers
 }
 
 // watched is a target whose checks are under way, found by their ID.
@@ -143,6 +157,10 @@ func (s *service) check(p *pool) {
 // serve puts a pool into its slot's place in the life of its targets: a lone
 // one is not checked any more, several are checked on.
 func (s *service) serve(p *pool) {
+	p.arrange()
+	for t := range p.targets {
+		t.token = token(s.policy.Options.StickyKey, t.name)
+	}
 	if p.lone() {
 		p.trust()
 		s.unwatch(p)
@@ -157,7 +175,7 @@ func (s *service) serve(p *pool) {
 
 // retire closes a pool to new requests and ends its checks.
 func (s *service) retire(p *pool) {
-	p.retired = true
+	p.retired, p.before = true, nil
 	if !slices.Contains(s.retired, p) {
 		s.retired = append(s.retired, p)
 	}

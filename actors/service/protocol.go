@@ -116,6 +116,11 @@ type Shutdown struct{}
 // answered 503, nothing waits any more, and tunnels are ended.
 type Quiesce struct{}
 
+// Inspect asks how the targets that serve are. The registry forwards it.
+type Inspect struct {
+	*system.Reply[[]Condition]
+}
+
 // Upgraded says that this lease became a tunnel. If its target is draining it
 // is cut at once.
 type Upgraded struct{ *Lease }
@@ -133,6 +138,11 @@ type (
 	deployTimeout struct{ generation int }
 	drainTimeout  struct{ *drain }
 	sweepDue      struct{ generation int }
+	comeback      struct {
+		pool       *pool
+		target     *target
+		generation int
+	}
 )
 
 func (*Route) serviceMessage()        {}
@@ -157,6 +167,8 @@ func (*checked) serviceMessage()      {}
 func (deployTimeout) serviceMessage() {}
 func (drainTimeout) serviceMessage()  {}
 func (sweepDue) serviceMessage()      {}
+func (comeback) serviceMessage()      {}
+func (Inspect) serviceMessage()       {}
 
 // Event is what a service tells the registry.
 type Event interface{ serviceEvent() }

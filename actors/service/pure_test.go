@@ -16,6 +16,7 @@ func TestRotation(t *testing.T) {
 		for i, h := range health {
 			r.targets = append(r.targets, &target{name: string(rune('a' + i)), healthy: h == '+'})
 		}
+		r.arrange(false)
 		var names strings.Builder
 		for range n {
 			if t := r.next(); t != nil {

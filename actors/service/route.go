@@ -20,6 +20,7 @@ type Facts struct {
 	Upgrade bool
 	Writer  string // the cookie kamal-writer
 	Rollout string // the cookie kamal-rollout
+	Sticky  string // the cookie kamal-sticky
 
 	// Prefix is the path prefix by which the request was routed, and Settings
 	// are the TLS settings in force; the registry fills them in.
@@ -57,6 +58,11 @@ type Route struct {
 
 	to       Ref       // the service it was forwarded to; the registry's
 	deadline time.Time // of a held one; the service's
+
+	// Of a request that is to be sent again: its lease, and how it failed.
+	failed  *Lease
+	failure string
+	unsent  bool
 }
 
 const (
@@ -154,5 +160,6 @@ func (r *Route) release() (Verdict, error) {
 func (r *Route) renew() {
 	turn := r.state.Load() >> stateBits
 	r.Facts, r.Cut, r.verdict, r.err, r.to = Facts{}, nil, Verdict{}, nil, Ref{}
+	r.failed, r.failure, r.unsent = nil, "", false
 	r.state.Store((turn+1)<<stateBits | pending)
 }

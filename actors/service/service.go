@@ -15,6 +15,7 @@ package service
 
 import (
 	"errors"
+	"time"
 
 	"github.com/rs/zerolog"
 
@@ -42,6 +43,11 @@ type Config struct {
 	Check func(target string, h spec.HealthCheck) healthcheck.Check
 	// MaxHeld bounds the requests that wait during a pause.
 	MaxHeld int
+	// MaxInFlight bounds the requests under way; 0: nothing does.
+	MaxInFlight int
+	// Ejected is called when a target leaves the rotation; it must not wait.
+	// nil: nobody counts.
+	Ejected func(service string)
 }
 
 type service struct {
@@ -73,6 +79,8 @@ type service struct {
 	generation int // of timers
 	sweeper    sweeper
 	spare      *Lease
+	underWay   int // leases
+	budget     budget
 	concluding uint64 // the Conclude that is not answered yet, or 0
 	handedOver bool   // the orders are another process's, and followed
 	closing    bool   // the proxy ends: nothing is held any more
@@ -91,7 +99,7 @@ func Spawn(config Config) Ref {
 }
 
 func newService(config Config, self Ref) *service {
-	return &service{config: config, self: self, watched: map[uint64]*watched{}}
+	return &service{config: config, self: self, watched: map[uint64]*watched{}, budget: budget{looked: time.Now()}}
 }
 
 // Receive implements system.Receiver.
@@ -151,6 +159,10 @@ func (s *service) command(m Message) {
 		s.timeUp(m.drain)
 	case sweepDue:
 		s.sweep(m.generation)
+	case comeback:
+		s.comeBack(m)
+	case Inspect:
+		s.inspect(m)
 	case Quiesce:
 		s.quiesce()
 	case Shutdown:

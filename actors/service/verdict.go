@@ -20,6 +20,7 @@ type Verdict struct {
 	Lease        *Lease
 	Prefix       string // to strip from the path; empty: none
 	KeepToWriter bool   // set the writer cookie on the response
+	Stick        string // what to set the sticky cookie to; empty: leave it
 
 	// Redirect: to the same path and query
 	Scheme, Host string
@@ -74,6 +75,12 @@ type Lease struct {
 	cut      func(error)
 	tunnel   bool
 	severed  bool // it was cut off, and has not said goodbye yet
+	tried    tries
+	era      int // ejections of the target before
 	previous *Lease
 	next     *Lease
+
+	// The request's, and read once it has said goodbye.
+	answered bool
+	failure  string
 }

@@ -50,6 +50,9 @@ func (o *Options) fields() []field {
 		{"read_targets_accept_websockets", &o.ReadTargetsAcceptWebsockets},
 		{"exclude_metrics_paths", &o.ExcludeMetricsPaths},
 		{"client_ip_header", &o.ClientIPHeader},
+		{"load_balancing", (*optional)(&o.LoadBalancing)},
+		{"sticky", (*choice)(&o.Sticky)},
+		{"sticky_key", (*optional)(&o.StickyKey)},
 	}
 }
 

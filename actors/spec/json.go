@@ -81,6 +81,20 @@ func (o *Options) fillLists() {
 // no such key.
 type optional string
 
+// choice is one of ours that is left out while it is not made.
+type choice bool
+
+// omitted reports whether a value is left out of the file.
+func omitted(place any) bool {
+	switch p := place.(type) {
+	case *optional:
+		return *p == ""
+	case *choice:
+		return !bool(*p)
+	}
+	return false
+}
+
 // nullable is a list that is written null when it is nil.
 type nullable []string
 
@@ -181,7 +195,7 @@ func readWhole[N ~int | ~int64](raw json.RawMessage) (N, error) {
 func appendObject(b []byte, o object) []byte {
 	b = append(b, '{')
 	for i, f := range o.fields() {
-		if p, ok := f.place.(*optional); ok && *p == "" {
+		if omitted(f.place) {
 			continue
 		}
 		if i > 0 {
@@ -226,6 +240,8 @@ func appendValue(b []byte, place any) []byte {
 		return strconv.AppendUint(b, uint64(*p), 10)
 	case *optional:
 		return appendString(b, string(*p))
+	case *choice:
+		return strconv.AppendBool(b, bool(*p))
 	case *nullable:
 		if *p == nil {
 			return append(b, "null"...)

@@ -52,6 +52,14 @@ func (m *mender) options(o *Options) {
 		o.CanonicalHost = host
 	}
 	mendNumber(m, "writer_affinity_timeout", &o.WriterAffinityTimeout, 0, time.Second)
+	switch o.LoadBalancing {
+	case "", Least:
+	case RoundRobin:
+		o.LoadBalancing = ""
+	default:
+		m.note("load_balancing is %q: targets take turns", o.LoadBalancing)
+		o.LoadBalancing = ""
+	}
 }
 
 // list normalizes list. What has no normal form stays, as fallback has it: it

@@ -22,6 +22,9 @@ func (r *Record) Normalize() error {
 	}
 	o.TLSOnDemandURL = strings.TrimSpace(o.TLSOnDemandURL)
 	o.ClientIPHeader = strings.TrimSpace(o.ClientIPHeader)
+	if o.LoadBalancing == RoundRobin {
+		o.LoadBalancing = ""
+	}
 	o.ExcludeMetricsPaths = tidy(o.ExcludeMetricsPaths, same)
 	r.Options = o
 

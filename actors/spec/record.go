@@ -47,6 +47,13 @@ type Record struct {
 	extra map[string]json.RawMessage
 }
 
+// Ways to choose among several targets, as deploy's flag names them. The first
+// is kept as the empty string.
+const (
+	RoundRobin = "round-robin"
+	Least      = "least"
+)
+
 // Options say how a service is reached. Hosts is never empty: no host is one
 // empty string, which stands for any host.
 type Options struct {
@@ -67,6 +74,9 @@ type Options struct {
 	ReadTargetsAcceptWebsockets bool
 	ExcludeMetricsPaths         []string
 	ClientIPHeader              string
+	LoadBalancing               string // ours: empty, in turn, or Least
+	Sticky                      bool   // ours: clients stay with their target
+	StickyKey                   string // ours: what targets are named to them by
 
 	extra map[string]json.RawMessage
 }

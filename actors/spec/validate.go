@@ -69,6 +69,9 @@ func (o *Options) validate() error {
 	if o.ClientIPHeader != "" && !isToken(o.ClientIPHeader) {
 		return fmt.Errorf("client-ip-header %q is not the name of a header", o.ClientIPHeader)
 	}
+	if o.LoadBalancing != "" && o.LoadBalancing != Least {
+		return fmt.Errorf("lb is %q: it is %s or %s", o.LoadBalancing, RoundRobin, Least)
+	}
 	return notNegative("writer-affinity-timeout", o.WriterAffinityTimeout)
 }
 

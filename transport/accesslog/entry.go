@@ -30,6 +30,7 @@ type Entry struct {
 	Proto             string
 	Scheme            string
 	Query             string
+	Retries           int // targets that were asked before Target; not logged if 0
 	// Configured headers: Name is the log key ("req_cache_control"), Value the
 	// values joined by ",".
 	Headers []exchange.Field

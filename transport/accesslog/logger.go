@@ -54,6 +54,9 @@ func (l *Logger) Log(e *Entry) {
 		Str("proto", e.Proto).
 		Str("scheme", e.Scheme).
 		Str("query", e.Query)
+	if e.Retries > 0 {
+		line.Int("retries", e.Retries)
+	}
 	for i := range e.Headers {
 		line.Str(e.Headers[i].Name, e.Headers[i].Value)
 	}

@@ -75,10 +75,17 @@ func (c *Client) RolloutStop(ctx context.Context, s RolloutStop, told Progress) 
 }
 
 // List returns the services in the order of their names.
-func (c *Client) List(ctx context.Context) ([]Row, error) {
+func (c *Client) List(ctx context.Context) ([]Row, error) { return c.list(ctx, listPath) }
+
+// Examine is List with the health of the targets.
+func (c *Client) Examine(ctx context.Context) ([]Row, error) {
+	return c.list(ctx, listPath+"?"+withHealth)
+}
+
+func (c *Client) list(ctx context.Context, path string) ([]Row, error) {
 	var rows []Row
 	err := c.wherever(func() error {
-		answer, err := c.send(ctx, http.MethodGet, listPath, nil)
+		answer, err := c.send(ctx, http.MethodGet, path, nil)
 		if err != nil {
 			return err
 		}

@@ -115,6 +115,8 @@ func (d Deploy) options() spec.Options {
 		ReadTargetsAcceptWebsockets: d.ReadTargetWebsockets,
 		ExcludeMetricsPaths:         d.ExcludeMetricsPaths,
 		ClientIPHeader:              d.ClientIPHeader,
+		LoadBalancing:               d.LoadBalancing,
+		Sticky:                      d.Sticky,
 	}
 	if d.TLSStaging {
 		o.ACMEDirectory = stagingDirectory

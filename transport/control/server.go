@@ -30,6 +30,8 @@ const (
 	bodyTimeout   = 10 * time.Second
 	idleTimeout   = 30 * time.Second
 	writeTimeout  = 10 * time.Second // for a line, or for list
+
+	examineTimeout = 5 * time.Second // for all services
 )
 
 // Load reads the files that options name. It is called from many goroutines,
@@ -200,9 +202,31 @@ func (s *Server) list(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusServiceUnavailable, err)
 		return
 	}
+	listed := rows(snapshot)
+	if r.URL.Query().Has(withHealth) {
+		s.examine(r.Context(), listed)
+	}
 	http.NewResponseController(w).SetWriteDeadline(time.Now().Add(writeTimeout))
 	w.Header().Set("Content-Type", "application/json")
-	json.NewEncoder(w).Encode(rows(snapshot))
+	json.NewEncoder(w).Encode(listed)
+}
+
+// examine asks each service how its targets are. All are asked before the
+// first is waited for; what does not answer in time is left out.
+func (s *Server) examine(ctx context.Context, listed []Row) {
+	ctx, cancel := context.WithTimeout(ctx, examineTimeout)
+	defer cancel()
+	asked := make([]registry.Inspect, len(listed))
+	for i := range listed {
+		asked[i] = registry.Inspect{
+			Service: listed[i].Service,
+			Inspect: service.Inspect{Reply: system.NewReply[[]service.Condition]()},
+		}
+		s.config.Registry.Tell(asked[i])
+	}
+	for i := range listed {
+		listed[i].Health, _ = asked[i].Wait(ctx, s.config.Registry.Stopped())
+	}
 }
 
 // complaints are what net/http has to say about connections.

@@ -158,8 +158,37 @@ func TestListRows(t *testing.T) {
 		t.Errorf("the record is %+v", got.Record)
 	}
 	got.Record = nil
-	if s := fmt.Sprint(got); s != "{shop [*] [/] [w:1 r:1 r:2] stopped false <nil>}" {
+	if s := fmt.Sprint(got); s != "{shop [*] [/] [w:1 r:1 r:2] stopped false [] <nil>}" {
 		t.Errorf("got %s", s)
+	}
+}
+
+// A service that is gone meanwhile, or does not answer, is listed all the same.
+func TestListWithHealth(t *testing.T) {
+	since := time.Now().Round(0).UTC()
+	d := start(t, func(m registry.Message) {
+		switch m := m.(type) {
+		case registry.List:
+			m.Answer(records{{Name: "api"}, {Name: "shop"}}, nil)
+		case registry.Inspect:
+			if m.Service == "api" {
+				m.Answer(nil, registry.ErrNotFound)
+				return
+			}
+			m.Answer([]service.Condition{{Target: "w:1", Role: service.Writer, Health: service.Failing, Since: &since, Error: "refused", Failures: 2, InFlight: 1}}, nil)
+		}
+	}, nil)
+	rows, err := d.Client.Examine(testContext(t))
+	if err != nil || len(rows) != 2 || len(rows[0].Health) != 0 || len(rows[1].Health) != 1 {
+		t.Fatalf("got %v, %v", rows, err)
+	}
+	got := rows[1].Health[0]
+	if got.Since == nil || !got.Since.Equal(since) {
+		t.Errorf("it fails since %v, want %v", got.Since, since)
+	}
+	got.Since = nil
+	if want := (service.Condition{Target: "w:1", Role: service.Writer, Health: service.Failing, Error: "refused", Failures: 2, InFlight: 1}); got != want {
+		t.Errorf("got %+v, want %+v", got, want)
 	}
 }
 

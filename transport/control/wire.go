@@ -20,6 +20,8 @@ const (
 	rolloutStopPath   = "/v1/rollout/stop"
 	listPath          = "/v1/list"
 	upgradePath       = "/v1/upgrade"
+
+	withHealth = "health" // in the query of list: of the targets, too
 )
 
 // Deploy asks for new targets of a service, and makes it if there is none.
@@ -53,6 +55,9 @@ type Deploy struct {
 	HealthCheckHost     string        `json:"health_check_host"`
 	HealthCheckInterval time.Duration `json:"health_check_interval"`
 	HealthCheckTimeout  time.Duration `json:"health_check_timeout"`
+
+	LoadBalancing string `json:"lb"` // round-robin or least
+	Sticky        bool   `json:"sticky"`
 
 	WriterAffinityTimeout time.Duration `json:"writer_affinity_timeout"`
 	ReadTargetWebsockets  bool          `json:"read_target_websockets"`
@@ -131,8 +136,21 @@ type Row struct {
 	Targets []string     `json:"targets"` // writers, then readers
 	State   string       `json:"state"`   // running, paused or stopped
 	TLS     bool         `json:"tls"`
+	Health  []Condition  `json:"health,omitempty"` // of its targets, where that was asked for
 	Record  *spec.Record `json:"record"`
 }
+
+// Condition is how one target is doing.
+type Condition = service.Condition
+
+// The Health of a Condition.
+const (
+	Well      = service.Well
+	Failing   = service.Failing
+	Ejected   = service.Ejected
+	Returning = service.Returning
+	Unhealthy = service.Unhealthy
+)
 
 // Step is one step of an order, for its caller's eyes.
 type Step = service.Progress
@@ -173,6 +191,7 @@ func NewDeploy() Deploy {
 		HealthCheckHost:       targets.HealthCheck.Host,
 		HealthCheckInterval:   targets.HealthCheck.Interval,
 		HealthCheckTimeout:    targets.HealthCheck.Timeout,
+		LoadBalancing:         spec.RoundRobin,
 		WriterAffinityTimeout: options.WriterAffinityTimeout,
 		TargetTimeout:         targets.ResponseTimeout,
 		BufferMemory:          targets.MaxMemoryBufferSize,

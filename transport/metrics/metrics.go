@@ -18,6 +18,8 @@ type Metrics struct {
 	requests  *prometheus.CounterVec
 	durations *prometheus.HistogramVec
 	inFlight  *prometheus.GaugeVec
+	retries   *prometheus.CounterVec
+	ejections *prometheus.CounterVec
 	services  services
 }
 
@@ -39,8 +41,16 @@ func New() *Metrics {
 			Name: "kamal_proxy_http_in_flight_requests",
 			Help: "HTTP requests that are under way.",
 		}, []string{"service"}),
+		retries: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "kamal_proxy_http_retries_total",
+			Help: "HTTP requests that were sent to another target, because one did not answer.",
+		}, []string{"service"}),
+		ejections: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "kamal_proxy_target_ejections_total",
+			Help: "Times a target was left out for a while, because it kept failing.",
+		}, []string{"service"}),
 	}
-	m.registry.MustRegister(m.requests, m.durations, m.inFlight, collectors.NewGoCollector(),
+	m.registry.MustRegister(m.requests, m.durations, m.inFlight, m.retries, m.ejections, collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -61,6 +71,16 @@ func (m *Metrics) End(service, method string, status int, duration time.Duration
 	o.requests.Inc()
 	o.durations.Observe(duration.Seconds())
 }
+
+// Retry counts a request that is sent to another target.
+func (m *Metrics) Retry(service string) {
+	if s := m.services.find(service); s != nil {
+		s.retries.Inc()
+	}
+}
+
+// Ejected counts a target of a service that is left out for a while.
+func (m *Metrics) Ejected(service string) { m.service(service).ejections.Inc() }
 
 // Counter adds a metric that only grows and that read tells, such as
 // kamal_proxy_actor_panics_total. It panics if the name is taken or no name.

@@ -24,8 +24,10 @@ type services struct {
 
 // service is one service's series.
 type service struct {
-	name     string
-	inFlight prometheus.Gauge
+	name      string
+	inFlight  prometheus.Gauge
+	retries   prometheus.Counter
+	ejections prometheus.Counter
 
 	mu       sync.Mutex // held to change
 	outcomes atomic.Pointer[map[kind]*outcome]
@@ -68,7 +70,12 @@ func (m *Metrics) service(name string) *service {
 	if s := m.services.find(name); s != nil {
 		return s
 	}
-	s := &service{name: name, inFlight: m.inFlight.WithLabelValues(label(name))}
+	s := &service{
+		name:      name,
+		inFlight:  m.inFlight.WithLabelValues(label(name)),
+		retries:   m.retries.WithLabelValues(label(name)),
+		ejections: m.ejections.WithLabelValues(label(name)),
+	}
 	put(m.services.shard(name), name, s)
 	return s
 }
@@ -122,6 +129,8 @@ func (m *Metrics) Forget(name string) {
 	defer s.mu.Unlock()
 	s.gone = true
 	m.inFlight.DeleteLabelValues(label(name))
+	m.retries.DeleteLabelValues(label(name))
+	m.ejections.DeleteLabelValues(label(name))
 	if known := s.outcomes.Load(); known != nil {
 		for k := range *known {
 			labels := k.labels(name)

@@ -39,8 +39,7 @@ func (v *visit) state(f *service.Facts) {
 	f.Method = cloneMethod(r.Method)
 	f.TLS = r.Scheme == "https"
 	f.Upgrade = r.Upgrade != ""
-	f.Writer = strings.Clone(cookie(r.Header, "kamal-writer"))
-	f.Rollout = strings.Clone(cookie(r.Header, "kamal-rollout"))
+	cookies(r.Header, f)
 }
 
 // cloneBoth copies two strings at the price of one.

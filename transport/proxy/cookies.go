@@ -6,25 +6,46 @@ import (
 	"strings"
 	"time"
 
+	"kamal-proxy/actors/service"
 	"kamal-proxy/transport/exchange"
 )
 
-const fieldWriterAffinity = "X-Writer-Affinity"
+const (
+	fieldWriterAffinity = "X-Writer-Affinity"
 
-// cookie returns the value of a request's cookie, or the empty string.
-func cookie(h exchange.Header, name string) string {
+	cookieWriter  = "kamal-writer"
+	cookieRollout = "kamal-rollout"
+	cookieSticky  = "kamal-sticky"
+)
+
+// cookies copies those of a request that its service decides by. Of several of
+// one name the first counts.
+func cookies(h exchange.Header, f *service.Facts) {
 	for i := range h {
-		if !strings.EqualFold(h[i].Name, "Cookie") {
+		if !strings.EqualFold(h[i].Name, "Cookie") || !strings.Contains(h[i].Value, "kamal-") {
 			continue
 		}
 		for pair := range strings.SplitSeq(h[i].Value, ";") {
-			key, value, _ := strings.Cut(pair, "=")
-			if strings.Trim(key, " \t") == name {
-				return strings.Trim(value, " \t\"")
+			name, value, _ := strings.Cut(pair, "=")
+			var place *string
+			switch strings.Trim(name, " \t") {
+			case cookieWriter:
+				place = &f.Writer
+			case cookieRollout:
+				place = &f.Rollout
+			case cookieSticky:
+				place = &f.Sticky
+			default:
+				continue
+			}
+			if *place == "" {
+				*place = strings.Clone(strings.Trim(value, " \t\""))
 			}
 		}
 	}
-	return ""
+	if len(f.Sticky) > service.MaxSticky {
+		f.Sticky = ""
+	}
 }
 
 // keepToWriter sets the cookie that keeps a client to the writers for a while
@@ -36,8 +57,20 @@ func (v *visit) keepToWriter(h *exchange.Header) {
 		return
 	}
 	until := time.Now().Add(v.policy.Options.WriterAffinityTimeout)
-	h.Add("Set-Cookie", "kamal-writer="+strconv.FormatInt(until.UnixMilli(), 10)+
+	h.Add("Set-Cookie", cookieWriter+"="+strconv.FormatInt(until.UnixMilli(), 10)+
 		"; Path=/; Expires="+until.Add(time.Second).UTC().Format(http.TimeFormat)+"; HttpOnly")
+}
+
+// keepToTarget sets the cookie that brings a client back to its target.
+func (v *visit) keepToTarget(h *exchange.Header) {
+	if v.verdict.Stick == "" {
+		return
+	}
+	line := cookieSticky + "=" + v.verdict.Stick + "; Path=/; HttpOnly; SameSite=Lax"
+	if v.request.Scheme == "https" {
+		line += "; Secure"
+	}
+	h.Add("Set-Cookie", line)
 }
 
 // scopeCookies keeps the app's cookies below the prefix that it does not know
@@ -48,11 +81,15 @@ func (v *visit) scopeCookies(h exchange.Header) {
 		return
 	}
 	for i := range h {
-		// The proxy's own cookie is for all of the host.
-		if strings.EqualFold(h[i].Name, "Set-Cookie") && !strings.HasPrefix(h[i].Value, "kamal-writer=") {
+		// The proxy's own cookies are for all of the host.
+		if strings.EqualFold(h[i].Name, "Set-Cookie") && !isOwnCookie(h[i].Value) {
 			h[i].Value = scoped(h[i].Value, prefix, v.entry.Host)
 		}
 	}
+}
+
+func isOwnCookie(line string) bool {
+	return strings.HasPrefix(line, cookieWriter+"=") || strings.HasPrefix(line, cookieSticky+"=")
 }
 
 // scoped puts prefix before the Path of a Set-Cookie line, unless it is for

@@ -86,6 +86,7 @@ func uploadStatus(err error) int {
 // fail ends a request whose answer could not be had, or not to its end.
 func (v *visit) fail(err error) {
 	err = v.reason(err)
+	v.blame(err)
 	status := statusOf(err)
 	switch {
 	case status == http.StatusBadGateway, errors.Is(err, upstream.ErrTimeout):

@@ -3,6 +3,7 @@ package proxy
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"net/netip"
 	"slices"
@@ -155,7 +156,10 @@ type stage struct {
 	lease   service.Lease
 	asked   service.Facts
 	cut     func(error)
-	held    bool // questions are not answered
+	held    bool              // questions are not answered
+	again   []string          // how requests failed that were to be sent again
+	others  []service.Verdict // where to
+	given   []*service.Lease  // with these
 
 	mu       sync.Mutex
 	entries  []accesslog.Entry
@@ -175,6 +179,10 @@ func newStage(target service.Upstream) *stage {
 	}
 	s.Proxy = New(Config{Ask: s.ask, Leave: s.leave, Log: s, Metrics: s, Logger: zerolog.New(&s.log)})
 	s.await = s.answer
+	s.Proxy.again = func(l *service.Lease, r *service.Route, why string, unsent bool) {
+		s.again = append(s.again, fmt.Sprint(why, " ", unsent))
+		s.asked = r.Facts
+	}
 	s.finish = func(l *service.Lease) { s.goodbye(&s.finished, l) }
 	s.upgraded = func(l *service.Lease) { s.goodbye(&s.tunnels, l) }
 	return s
@@ -189,16 +197,23 @@ func (s *stage) ask(r *service.Route) {
 // answer is the service's: its verdict at once, or what becomes of a question
 // that it does not answer.
 func (s *stage) answer(r *service.Route, ctx context.Context, leave func(*service.Route)) (service.Verdict, error) {
-	if s.held {
+	switch {
+	case s.held:
 		return r.Await(ctx, leave)
+	case len(s.again) == 0:
+		return s.verdict, nil
+	case len(s.others) == 0:
+		return service.Verdict{Status: 502}, nil
 	}
-	return s.verdict, nil
+	next := s.others[0]
+	s.others = s.others[1:]
+	return next, nil
 }
 
 func (s *stage) leave(*service.Route) { s.left++ }
 
 func (s *stage) goodbye(count *int, l *service.Lease) {
-	if l != &s.lease {
+	if l != &s.lease && !slices.Contains(s.given, l) {
 		panic("a lease that is not this request's")
 	}
 	s.mu.Lock()
@@ -217,6 +232,8 @@ func (s *stage) Log(e *accesslog.Entry) {
 
 func (s *stage) Begin(service string) { s.counted("begin " + service) }
 
+func (s *stage) Retry(service string) { s.counted("retry " + service) }
+
 func (s *stage) End(service, method string, status int, d time.Duration) {
 	s.counted("end " + service + " " + method)
 }
@@ -232,7 +249,7 @@ func (s *stage) serve(t *testing.T, x *fakeExchange) accesslog.Entry {
 	t.Helper()
 	defer x.leave()
 	s.mu.Lock()
-	s.finished, s.entries = 0, nil
+	s.finished, s.entries, s.again = 0, nil, nil
 	s.mu.Unlock()
 	s.Serve(x)
 	if want := map[bool]int{true: 1}[s.verdict.Lease != nil && !s.held]; s.finished != want {

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"unsafe"
 
+	"kamal-proxy/actors/service"
 	"kamal-proxy/transport/exchange"
 	"kamal-proxy/transport/pages"
 )
@@ -238,12 +239,20 @@ func TestWriterCookie(t *testing.T) {
 }
 
 func TestCookiesAreFound(t *testing.T) {
-	for line, want := range map[string]string{
-		"k=v": "v", "a=1; k=v": "v", "a=1;k=v;b=2": "v", `k="v"`: "v", "kk=v": "", "k": "", "": "", "a=k=v": "", "k=v=w": "v=w",
-	} {
-		expect(t, line, cookie(header("Cookie", line), "k"), want)
+	found := func(fields ...string) service.Facts {
+		var f service.Facts
+		cookies(header(fields...), &f)
+		return f
 	}
-	expect(t, "in the second field", cookie(header("Cookie", "a=1", "cookie", "k=v"), "k"), "v")
+	for line, want := range map[string]string{
+		"k=v": "v", "a=1; k=v": "v", "a=1;k=v;b=2": "v", `k="v"`: "v", "kk=v": "", "k": "", "": "", "a=k=v": "", "k=v=w": "v=w", "k=v; k=w": "v",
+	} {
+		line = strings.ReplaceAll(line, "k", "kamal-writer")
+		expect(t, line, found("Cookie", line).Writer, want)
+	}
+	f := found("Cookie", "a=1", "cookie", "kamal-sticky=s; kamal-rollout=r", "Cookie", "kamal-writer=w")
+	expect(t, "in several fields", f, service.Facts{Writer: "w", Rollout: "r", Sticky: "s"})
+	expect(t, "one that is too long", found("Cookie", "kamal-sticky="+strings.Repeat("x", service.MaxSticky+1)).Sticky, "")
 }
 
 var _ exchange.Exchange = (*fakeExchange)(nil)

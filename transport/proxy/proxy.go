@@ -45,9 +45,11 @@ type AccessLog interface {
 }
 
 // Metrics counts the requests of services, from many goroutines at once. Each
-// Begin is followed by one End.
+// Begin is followed by one End. Retry counts a request that is sent to another
+// target.
 type Metrics interface {
 	Begin(service string)
+	Retry(service string)
 	End(service, method string, status int, d time.Duration)
 }
 
@@ -72,6 +74,7 @@ type Proxy struct {
 	await    func(*service.Route, context.Context, func(*service.Route)) (service.Verdict, error)
 	finish   func(*service.Lease)
 	upgraded func(*service.Lease)
+	again    func(l *service.Lease, r *service.Route, why string, unsent bool)
 }
 
 // New makes a Proxy.
@@ -81,6 +84,7 @@ func New(config Config) *Proxy {
 		await:    (*service.Route).Await,
 		finish:   (*service.Lease).Finish,
 		upgraded: (*service.Lease).Upgraded,
+		again:    (*service.Lease).Again,
 	}
 }
 

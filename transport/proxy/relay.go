@@ -20,6 +20,7 @@ func (v *visit) relay() {
 	}
 	response.Header = endToEnd(response.Header, response.ContentLength < 0)
 	v.keepToWriter(&response.Header)
+	v.keepToTarget(&response.Header)
 	v.scopeCookies(response.Header)
 	v.noteSent(response.Header)
 
@@ -70,6 +71,8 @@ func (v *visit) expose() error {
 func (v *visit) bodyEnded(err error) {
 	if err == nil {
 		v.keepTrailer()
+	} else {
+		v.blame(err)
 	}
 	v.part()
 }

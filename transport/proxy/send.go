@@ -6,21 +6,27 @@ import (
 	"kamal-proxy/transport/exchange"
 )
 
-// send sends the request to its target and gets the head of the response. It
-// reports whether there is one; otherwise the request has been answered.
+// send sends the request to its target, or to others if that does not answer,
+// and gets the head of the response. It reports whether there is one; otherwise
+// the request has been answered.
 func (v *visit) send() bool {
-	target, ok := v.verdict.Target.(Sender)
-	if !ok {
-		v.fail(errNotSender)
-		return false
+	for {
+		target, ok := v.verdict.Target.(Sender)
+		if !ok {
+			v.fail(errNotSender)
+			return false
+		}
+		response, err := target.Send(v.cutoff, v.request, v.inform)
+		if err == nil {
+			v.response = response
+			v.answered()
+			return true
+		}
+		if !v.again(err) {
+			v.fail(err)
+			return false
+		}
 	}
-	response, err := target.Send(v.cutoff, v.request, v.inform)
-	if err != nil {
-		v.fail(err)
-		return false
-	}
-	v.response = response
-	return true
 }
 
 // interim passes on a response before the final one. 100 Continue is not: the

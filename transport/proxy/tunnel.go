@@ -25,6 +25,7 @@ func (v *visit) upgrade(response *exchange.Response) {
 	}
 	header := endToEnd(response.Header, false)
 	v.keepToWriter(&header)
+	v.keepToTarget(&header)
 	v.scopeCookies(header)
 	v.noteSent(header)
 	v.keepNotes()

@@ -28,6 +28,7 @@ type visit struct {
 	counted  bool            // by Metrics
 	tunnel   bool            // the exchange was handed over
 	outcome  int             // the status to log where it is not the one sent
+	blamed   bool            // the service knows of the target's last failure
 
 	// Of the target's part: what part gives back.
 	response  *exchange.Response

@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"context"
+	"errors"
 	"io"
 	"sync"
 	"sync/atomic"
@@ -141,9 +142,28 @@ func (x *call) do() error {
 	}
 	c, err := x.target.dial(x.ctx, deadline)
 	if err != nil {
+		return x.undone(err, errors.Is(err, ErrUnreachable) && x.inHand(), true)
+	}
+	err = x.try(c, deadline)
+	if err == nil {
+		return nil
+	}
+	repeatable := x.mayRepeat(err)
+	return x.undone(x.explain(err), repeatable, repeatable && !idempotent(x.request.Method))
+}
+
+// undone makes an error of Send from err where the request can be sent again,
+// and its body ready for that.
+func (x *call) undone(err error, repeatable, unsent bool) error {
+	if !repeatable {
 		return err
 	}
-	return x.explain(x.try(c, deadline))
+	if body := x.rewinder(); body != nil {
+		body.Rewind()
+	} else if len(x.out.part) > 0 {
+		x.request.Body = newReplay(x.out.part, x.request.Body)
+	}
+	return &UnansweredError{Err: err, Unsent: unsent}
 }
 
 // try sends the request on c and reads the response's head.

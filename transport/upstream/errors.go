@@ -20,6 +20,20 @@ var (
 	ErrClosed = errors.New("the response was closed")
 )
 
+// UnansweredError says that a request failed in a way that lets it be sent
+// again, to this target or another: no byte of an answer came, and doing it
+// twice is harmless or the target cannot have read any of it. The request's Body
+// begins anew then.
+type UnansweredError struct {
+	Err    error
+	Unsent bool // the target cannot have read any of it
+}
+
+func (e *UnansweredError) Error() string { return e.Err.Error() }
+
+// Unwrap returns how it failed.
+func (e *UnansweredError) Unwrap() error { return e.Err }
+
 // BodyError says that it was the request's body that could not be read: the
 // client is at fault, and the target did not get the whole request.
 type BodyError struct{ Err error }

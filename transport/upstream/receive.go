@@ -118,7 +118,7 @@ func (x *call) mayRepeat(err error) bool {
 		return false
 	}
 	x.mu.Lock()
-	x.repeating = (!x.refilled || x.rewinder() != nil) && x.ended == nil
+	x.repeating = x.inHand() && x.ended == nil
 	repeating := x.repeating
 	if repeating {
 		c.setDeadline(longAgo)
@@ -133,6 +133,9 @@ func (x *call) mayRepeat(err error) bool {
 	}
 	return idempotent(x.request.Method) || c.unread()
 }
+
+// inHand reports whether the whole of the request can be sent again.
+func (x *call) inHand() bool { return !x.refilled || x.rewinder() != nil }
 
 // idempotent tells the methods of RFC 9110, section 9.2.2.
 func idempotent(method string) bool {

@@ -29,6 +29,7 @@ type outgoing struct {
 	slab    *slab
 	pool    *sync.Pool
 	data    []byte // in the slab, or beyond it for a huge head
+	part    []byte // what it has of the body
 	left    int64  // bytes of the body to come, -1: not known
 	whole   bool   // nothing is to be read from Body any more
 	expects bool   // the body waits for the target's word
@@ -42,7 +43,7 @@ func (o *outgoing) take(pool *sync.Pool) {
 func (o *outgoing) free() {
 	if o.slab != nil {
 		o.pool.Put(o.slab)
-		o.slab, o.data = nil, nil
+		o.slab, o.data, o.part = nil, nil, nil
 	}
 }
 
@@ -87,6 +88,7 @@ func (x *call) readPart(at int) ([]byte, error) {
 	if err != nil && err != io.EOF {
 		return nil, err
 	}
+	o.part = room[:n]
 	start := at
 	if o.left < 0 {
 		start, err = x.frame(at, n, err == io.EOF)

@@ -92,7 +92,9 @@ func New(o Options) *Target {
 // A request that meets the end of a kept connection is sent again on a new one
 // if no byte of an answer came, all of it is still in hand, and doing it twice
 // is harmless or the target cannot have read it. In hand is what fits into the
-// first write, and any body that has a method Rewind(), to be read again.
+// first write, and any body that has a method Rewind(), to be read again. Where
+// that is not possible, or the new connection fails in such a way, too, the
+// error has an *UnansweredError in it.
 //
 // The response's Body has a method Ready() bool: whether a Read would not wait.
 //

@@ -1,0 +1,71 @@
+package proxy
+
+import (
+	"errors"
+	"strings"
+
+	"kamal-proxy/actors/service"
+	"kamal-proxy/transport/http1"
+	"kamal-proxy/transport/upstream"
+)
+
+// again asks for another target for a request that its target did not answer,
+// and reports whether there is one. Otherwise err is the request's answer.
+func (v *visit) again(err error) bool {
+	var unanswered *upstream.UnansweredError
+	if v.verdict.Lease == nil || !errors.As(err, &unanswered) || v.cutoff.Err() != nil {
+		return false
+	}
+	route := service.NewRoute()
+	v.state(&route.Facts)
+	route.Cut = v.cutoff.cut
+	v.proxy.again(v.verdict.Lease, route, err.Error(), unanswered.Unsent)
+	v.blamed = true
+	verdict, failed := v.proxy.await(route, v.x.Context(), v.proxy.config.Leave)
+	if failed != nil || verdict.Action != service.Forward {
+		return false
+	}
+	v.proxy.config.Logger.Debug().Err(err).Str("service", v.entry.Service).Str("target", v.entry.Target).
+		Str("request_id", v.entry.RequestID).Str("next", verdict.TargetName).Msg("Target failed to answer, another one is asked")
+	v.move(&verdict)
+	return true
+}
+
+// move gives the request the target and the lease of another verdict.
+func (v *visit) move(to *service.Verdict) {
+	h := &v.request.Header
+	told := strings.TrimSuffix(h.Get(fieldTarget), v.verdict.TargetName)
+	h.Set(fieldTarget, told+to.TargetName)
+	v.verdict.Target, v.verdict.TargetName, v.verdict.Lease = to.Target, to.TargetName, to.Lease
+	v.verdict.Stick = to.Stick
+	v.entry.Target = to.TargetName
+	v.entry.Retries++
+	v.blamed = false
+	if v.counted {
+		v.proxy.config.Metrics.Retry(v.entry.Service)
+	}
+}
+
+// answered notes that the target has answered.
+func (v *visit) answered() {
+	if v.verdict.Lease != nil {
+		v.verdict.Lease.Answered()
+	}
+}
+
+// blame notes that the request failed, if it was its target's fault. What the
+// service was asked about it knows.
+func (v *visit) blame(err error) {
+	if v.verdict.Lease != nil && !v.blamed && targetsFault(err) {
+		v.verdict.Lease.Failed(err.Error())
+	}
+}
+
+func targetsFault(err error) bool {
+	for _, fault := range [...]error{upstream.ErrUnreachable, upstream.ErrTimeout, upstream.ErrBroken, http1.ErrMalformedResponse} {
+		if errors.Is(err, fault) {
+			return true
+		}
+	}
+	return false
+}
