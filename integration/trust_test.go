@@ -21,22 +21,6 @@ func hear(t *testing.T, d *daemon, bytes string) string {
 	return string(said)
 }
 
-// lastRequest waits for the access log's line of a request by its path.
-func lastRequest(t *testing.T, d *daemon, path string) map[string]any {
-	t.Helper()
-	var found map[string]any
-	eventually(t, "the request is logged", func() error {
-		for _, r := range d.requests() {
-			if r["path"] == path {
-				found = r
-				return nil
-			}
-		}
-		return fmt.Errorf("there is no line for %s", path)
-	})
-	return found
-}
-
 var claims = []string{
 	"X-Forwarded-For: 6.6.6.6, 203.0.113.9", "X-Forwarded-Host: outer.example", "X-Forwarded-Proto: https", "X-Forwarded-Port: 443",
 	"Forwarded: for=6.6.6.6", "X-Real-IP: 203.0.113.9", "X_Forwarded_For: 6.6.6.6", "Proxy: http://6.6.6.6/", "X-Kamal-Target: outer:80",
@@ -77,7 +61,7 @@ func TestTrustedProxies(t *testing.T) {
 				t.Errorf("%s: %s is %q, want %q", c.name, name, got, want)
 			}
 		}
-		if got := lastRequest(t, d, "/claims")["remote_addr"]; got != c.remote {
+		if got := entry(t, d, "/claims")["remote_addr"]; got != c.remote {
 			t.Errorf("%s: remote_addr is %q, want %q", c.name, got, c.remote)
 		}
 		d.stop()
@@ -107,7 +91,7 @@ func TestProxyProtocol(t *testing.T) {
 		if got := field(raw.one(t), "X-Forwarded-For"); fmt.Sprint(got) != "[203.0.113.9]" {
 			t.Errorf("%s: X-Forwarded-For is %s", name, got)
 		}
-		line := lastRequest(t, d, "/"+name)
+		line := entry(t, d, "/"+name)
 		if line["client_addr"] != "203.0.113.9" || line["client_port"] != "4242" || line["remote_addr"] != "203.0.113.9" {
 			t.Errorf("%s: the log says %v", name, line)
 		}
@@ -134,7 +118,7 @@ func TestProxyProtocol(t *testing.T) {
 		if got := field(raw.one(t), "X-Forwarded-For"); fmt.Sprint(got) != "[203.0.113.9]" {
 			t.Errorf("%s: X-Forwarded-For is %s", protocol, got)
 		}
-		if line := lastRequest(t, d, "/"+protocol); line["client_addr"] != "203.0.113.9" {
+		if line := entry(t, d, "/"+protocol); line["client_addr"] != "203.0.113.9" {
 			t.Errorf("%s: the log says %v", protocol, line)
 		}
 	}
