@@ -99,6 +99,7 @@ func (d *daemon) startActors(records []*spec.Record) (err error) {
 	if err := os.MkdirAll(d.options.Data, 0o700); err != nil {
 		d.log.Error().Err(err).Msg("The data folder cannot be made, so no deploy will be accepted until it can")
 	}
+	d.warnOfFolder()
 	if err := buffer.Clean(""); err != nil {
 		d.log.Warn().Err(err).Msg("Files of bodies that an earlier process kept may be left")
 	}
@@ -249,6 +250,15 @@ func (d *daemon) logStart() {
 		Str("version", cli.Version).Int("pid", os.Getpid()).Str("socket", d.options.Socket).
 		Msg("Server started")
 	d.warnOfTrust()
+}
+
+// warnOfFolder tells where others could put a state of theirs in the place of
+// ours. The files in it are for this user alone, whatever the folder is.
+func (d *daemon) warnOfFolder() {
+	if folder, err := os.Stat(d.options.Data); err == nil && folder.Mode().Perm()&0o022 != 0 {
+		d.log.Warn().Str("folder", d.options.Data).Str("mode", folder.Mode().Perm().String()).
+			Msg("The data folder can be written to by other users: chmod it to 0700")
+	}
 }
 
 // warnOfTrust tells what the operator may not have meant.

@@ -67,11 +67,17 @@ func (c *console) warn(format string, args ...any) {
 // printable takes the power over the terminal from what others have said.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) || r == unicode.ReplacementChar {
+		if commanding(r) || r == unicode.ReplacementChar {
 			return '·'
 		}
 		return r
 	}, s)
+}
+
+// commanding tells what a terminal obeys instead of showing it, and what changes
+// the order in which it shows the rest.
+func commanding(r rune) bool {
+	return unicode.In(r, unicode.Cc, unicode.Zl, unicode.Zp, unicode.Bidi_Control)
 }
 
 // style is a colour of terminals.

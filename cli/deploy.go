@@ -2,6 +2,7 @@ package cli
 
 import (
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -35,9 +36,21 @@ Lists may be given as one flag with commas or as several flags.`,
 			return err
 		}
 		a.warnForeign(order.Service, order.Foreign())
+		a.warnOfSecrets(order)
 		return nil
 	}
 	return cmd
+}
+
+// warnOfSecrets tells that the log will have what nobody but its owner should
+// know, since it was asked to.
+func (a *app) warnOfSecrets(d control.Deploy) {
+	for _, name := range slices.Concat(d.LogRequestHeaders, d.LogResponseHeaders) {
+		switch strings.ToLower(name) {
+		case "authorization", "proxy-authorization", "cookie", "set-cookie":
+			a.console.warn("the log has every value of %s from now on, and with it the secrets of clients", name)
+		}
+	}
 }
 
 // warnForeign tells who may go back to the program that this one stands in for.

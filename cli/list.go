@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -72,11 +73,25 @@ func (c *console) list(rows []control.Row, output layout) error {
 	return writeTable(c.out, columns, rows, c.outTTY && !c.plain)
 }
 
+// writeJSON escapes what a terminal obeys, too: it stands in strings only.
 func writeJSON(w io.Writer, rows []control.Row) error {
-	e := json.NewEncoder(w)
+	var text bytes.Buffer
+	e := json.NewEncoder(&text)
 	e.SetEscapeHTML(false)
 	e.SetIndent("", "  ")
-	return e.Encode(rows)
+	if err := e.Encode(rows); err != nil {
+		return err
+	}
+	var escaped strings.Builder
+	for _, r := range text.String() {
+		if r != '\n' && commanding(r) {
+			fmt.Fprintf(&escaped, `\u%04x`, r)
+		} else {
+			escaped.WriteRune(r)
+		}
+	}
+	_, err := io.WriteString(w, escaped.String())
+	return err
 }
 
 // The six columns that scripts may count on.

@@ -50,6 +50,7 @@ type daemon struct {
 	args     []string
 	env      []string        // beside the usual
 	bare     bool            // args are all there are
+	as       uint32          // the user that runs it; 0: the test's
 	activate func(*exec.Cmd) // changes the command before it starts; may be nil
 	cmd      *exec.Cmd
 	exited   chan struct{}
@@ -117,6 +118,9 @@ func (d *daemon) start() {
 	d.log = &logBuffer{}
 	d.cmd.Stdout, d.cmd.Stderr = d.log, d.log
 	d.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if d.as != 0 {
+		d.cmd.SysProcAttr.Credential = &syscall.Credential{Uid: d.as, Gid: d.as}
+	}
 	if d.activate != nil {
 		d.activate(d.cmd)
 	}

@@ -75,14 +75,14 @@ func (w *Writer) add(lines []byte) int {
 	defer w.mu.Unlock()
 	switch {
 	case w.ended:
-		w.out.Write(lines)
+		w.out.Write(appendPlain(nil, lines))
 	case len(w.pending)+len(lines) > maxPending:
 		w.dropped += bytes.Count(lines, newline)
 	default:
 		if len(w.pending) == 0 {
 			w.timer.Reset(batchDelay)
 		}
-		w.pending = append(w.pending, lines...)
+		w.pending = appendPlain(w.pending, lines)
 	}
 	return len(w.pending)
 }

@@ -101,7 +101,7 @@ func (d *doorman) ask(ctx context.Context, q question) error {
 		d.log.Warn().Err(err).Str("service", q.service).Str("host", q.host).Msg("A host gets no certificate")
 		d.remember(q, answer{err, time.Now().Add(troubleLife)})
 	case status != http.StatusOK:
-		err = fmt.Errorf("%s may not have a certificate: %s answered %d", q.host, q.url, status)
+		err = fmt.Errorf("%s may not have a certificate: %s answered %d", q.host, shown(q.url), status)
 		d.log.Info().Str("service", q.service).Str("host", q.host).Int("status", status).
 			Bytes("body", body[:min(len(body), maxDenial)]).Msg("A host gets no certificate: its service says no")
 		d.remember(q, answer{err, time.Now().Add(answerLife)})
@@ -130,12 +130,26 @@ func (d *doorman) get(ctx context.Context, target string) (int, []byte, error) {
 	request.Header.Set("User-Agent", "kamal-proxy")
 	response, err := d.client.Do(request)
 	if err != nil {
+		var asked *url.Error
+		if errors.As(err, &asked) {
+			asked.URL = shown(target)
+		}
 		return 0, nil, err
 	}
 	defer response.Body.Close()
 	// Some of a body is better than none: what it says is only for the log.
 	body, _ := io.ReadAll(io.LimitReader(response.Body, maxDenial))
 	return response.StatusCode, body, nil
+}
+
+// shown is a URL without what may be secret in it: who asks, and the query.
+func shown(target string) string {
+	u, err := url.Parse(target)
+	if err != nil {
+		return "the URL"
+	}
+	u.User, u.RawQuery, u.Fragment = nil, "", ""
+	return u.String()
 }
 
 func isPath(onDemandURL string) bool { return strings.HasPrefix(onDemandURL, "/") }

@@ -262,3 +262,25 @@ func TestTheDoormanForgets(t *testing.T) {
 		t.Error("an answer is used after its time")
 	}
 }
+
+// What an on-demand URL has of passwords and tokens is for its endpoint alone.
+func TestSecretsOfTheURLAreNotTold(t *testing.T) {
+	e := newEndpoint(t, answerWith(http.StatusForbidden, "no"))
+	gone := newEndpoint(t, answerWith(http.StatusOK, ""))
+	gone.Close()
+	for _, address := range []string{e.URL, gone.URL} {
+		p, log := newPolicy(t, nil)
+		secret := strings.Replace(address, "http://", "http://user:hush@", 1) + "/ask?token=hush"
+		p.Put("shop", newRecord(onDemand(t, secret)), nil, nil)
+		_, err := handshake(p, "a.example.com")
+		if err == nil || strings.Contains(err.Error(), "hush") {
+			t.Errorf("the error is %v", err)
+		}
+		if text := log.String(); strings.Contains(text, "hush") || !strings.Contains(text, "a.example.com") {
+			t.Errorf("the log says %s", text)
+		}
+	}
+	if got := e.questions(); len(got) != 1 || !strings.Contains(got[0], "token=hush") {
+		t.Errorf("the endpoint was asked %q", got)
+	}
+}

@@ -29,7 +29,15 @@ func NewClient(path string) *Client {
 		DisableKeepAlives: true,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			d := net.Dialer{Timeout: dialTimeout}
-			return d.DialContext(ctx, "unix", path)
+			conn, err := d.DialContext(ctx, "unix", path)
+			if err != nil {
+				return nil, err
+			}
+			if err := believable(conn, path); err != nil {
+				conn.Close()
+				return nil, err
+			}
+			return conn, nil
 		},
 	}}}
 }

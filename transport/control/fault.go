@@ -28,9 +28,12 @@ func (c *Client) refusal(answer *http.Response) error {
 // unreachable says why no answer came.
 func (c *Client) unreachable(ctx context.Context, err error) error {
 	var dial *net.OpError
+	var impostor *impostorError
 	switch {
 	case ctx.Err() != nil:
 		return interrupted(ctx)
+	case errors.As(err, &impostor):
+		return impostor
 	case errors.Is(err, fs.ErrPermission):
 		return c.forbidden()
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):

@@ -10,6 +10,13 @@ import (
 	"syscall"
 )
 
+// ofAnother reports whether a file is another user's, and so not ours to take
+// away; everything is root's.
+func ofAnother(file os.FileInfo) bool {
+	stat, ok := file.Sys().(*syscall.Stat_t)
+	return !ok || os.Geteuid() != 0 && int(stat.Uid) != os.Geteuid()
+}
+
 // ownerOf names the user that a file belongs to.
 func ownerOf(path string) (owner string, known bool) {
 	file, err := os.Lstat(path)

@@ -1,6 +1,7 @@
 package control
 
 import (
+	"fmt"
 	"net"
 	"os"
 
@@ -24,6 +25,33 @@ func (g guarded) Accept() (net.Conn, error) {
 		g.log.Warn().Msg("Control connection of another user was closed")
 		conn.Close()
 	}
+}
+
+// believable fails where another user answers at a socket: in a folder that
+// many can write to, anybody may have put it there, and would be told everything
+// and could say that all is done. Root may command every user's daemon, and has
+// to know which one it asks.
+func believable(conn net.Conn, path string) error {
+	local, ok := conn.(*net.UnixConn)
+	if !ok || os.Geteuid() == 0 {
+		return nil
+	}
+	uid, known := peerUser(local)
+	if !known || uid == 0 || uid == os.Geteuid() {
+		return nil
+	}
+	return &impostorError{path, uid}
+}
+
+// impostorError says that the daemon's socket is not the daemon's.
+type impostorError struct {
+	path string
+	uid  int
+}
+
+func (e *impostorError) Error() string {
+	return fmt.Sprintf("what answers at %s runs as another user (uid %d), so it is not asked: run this command as that user or as root, "+
+		"or set KAMAL_PROXY_SOCKET to your own proxy's socket", e.path, e.uid)
 }
 
 // nobody is the user of a peer whose system does not tell when it should.

@@ -130,6 +130,9 @@ func makeRoom(path, aside string) error {
 	if err := probe(path); err != nil {
 		return err
 	}
+	if ofAnother(found) {
+		return errOthers
+	}
 	return takeAway(path, aside, found)
 }
 
@@ -145,6 +148,8 @@ func takeAway(path, aside string, found os.FileInfo) error {
 	return nil
 }
 
+var errOthers = errors.New("it belongs to another user: remove it, or set KAMAL_PROXY_SOCKET to another path")
+
 // probe fails if somebody may be listening at path.
 func probe(path string) error {
 	conn, err := net.DialTimeout("unix", path, probeTimeout)
@@ -155,7 +160,7 @@ func probe(path string) error {
 	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, fs.ErrNotExist):
 		return nil
 	case errors.Is(err, fs.ErrPermission):
-		return errors.New("it belongs to another user: remove it, or set KAMAL_PROXY_SOCKET to another path")
+		return errOthers
 	default:
 		return fmt.Errorf("another process seems to have it: %w", err)
 	}
