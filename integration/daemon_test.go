@@ -260,12 +260,23 @@ func (d *daemon) requests() []map[string]any {
 type logBuffer struct {
 	mu   sync.Mutex
 	data bytes.Buffer
+	last int // how many bytes at least are kept; 0: all
 }
 
 func (b *logBuffer) Write(p []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.last > 0 && b.data.Len() > 2*b.last {
+		b.data.Next(b.data.Len() - b.last)
+	}
 	return b.data.Write(p)
+}
+
+// keepLast makes a buffer forget what is older than its last n bytes.
+func (b *logBuffer) keepLast(n int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.last = n
 }
 
 func (b *logBuffer) String() string {

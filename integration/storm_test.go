@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"crypto/x509"
 	"fmt"
 	"net"
 	"os"
@@ -32,11 +33,13 @@ const (
 type storm struct {
 	t        *testing.T
 	d        *daemon
+	pool     *x509.CertPool // that trusts the services' certificate
 	services []*stormService
 	attacks  []*attack
 	stricts  []*strict
 	tally    tally
 	began    time.Time
+	crashes  bool // the daemon is to be killed: idle connections will break
 }
 
 // stormService is a service that goes from one of two addresses to the other.
@@ -52,8 +55,17 @@ type stormService struct {
 // vegeta's three protocols, a second.
 func startStorm(t *testing.T, d *daemon, rate int) *storm {
 	t.Helper()
-	s := &storm{t: t, d: d, began: time.Now()}
-	cert, key, _ := certificate(t, t.TempDir(), plainHost, bufferedHost)
+	s := &storm{t: t, d: d}
+	s.start(rate)
+	return s
+}
+
+func (s *storm) start(rate int) {
+	s.t.Helper()
+	t, d := s.t, s.d
+	s.began = time.Now()
+	cert, key, pool := certificate(t, t.TempDir(), plainHost, bufferedHost)
+	s.pool = pool
 	for _, host := range []string{plainHost, bufferedHost} {
 		service := &stormService{name: strings.TrimSuffix(host, ".example"), now: startInstance(t, ""), next: freeAddress(t)}
 		service.flags = []string{"--host", host, "--tls", "--tls-redirect=false",
@@ -65,7 +77,6 @@ func startStorm(t *testing.T, d *daemon, rate int) *storm {
 		s.services = append(s.services, service)
 	}
 	s.load(rate)
-	return s
 }
 
 // load starts what sends requests.
@@ -80,6 +91,7 @@ func (s *storm) load(rate int) {
 		"HTTP/1.1": s.d.dialPlain, "TLS": s.d.dialSecure(plainHost),
 	} {
 		client := startStrict(&s.tally, dial)
+		client.looks = s.crashes
 		for _, host := range []string{plainHost, bufferedHost} {
 			for range 4 {
 				client.keepAlive(lane+" strict GET", host, "")

@@ -21,6 +21,7 @@ import (
 type strict struct {
 	dial  func() (net.Conn, error)
 	tally *tally
+	looks bool // before it sends, whether the connection is still there
 	stop  chan struct{}
 	done  sync.WaitGroup
 }
@@ -55,6 +56,10 @@ func (s *strict) keepAlive(kind, host, body string) {
 		var conn net.Conn
 		var r *bufio.Reader
 		for s.wait() {
+			if conn != nil && s.looks && !there(conn, r) {
+				conn.Close()
+				conn = nil
+			}
 			begun := time.Now()
 			var err error
 			if conn == nil {
@@ -76,6 +81,14 @@ func (s *strict) keepAlive(kind, host, body string) {
 			conn.Close()
 		}
 	})
+}
+
+// there reports whether a connection on which nothing is due is still open.
+func there(conn net.Conn, r *bufio.Reader) bool {
+	conn.SetReadDeadline(time.Now().Add(time.Millisecond))
+	_, err := r.Peek(1)
+	var timeout net.Error
+	return errors.As(err, &timeout) && timeout.Timeout()
 }
 
 // exchangeOnce sends a GET, or a POST of a body, and reports whether the
@@ -144,8 +157,10 @@ func (s *strict) open(host string) (net.Conn, *bufio.Reader, error) {
 }
 
 // converse has frames echoed until the socket is told to go or the client
-// leaves. An end without a Close frame is a loss.
+// leaves. An end without a Close frame is a loss, of a request that began with
+// the socket.
 func (s *strict) converse(kind string, conn net.Conn, r *bufio.Reader) {
+	opened := time.Now()
 	for n := 0; s.wait(); n++ {
 		begun := time.Now()
 		conn.SetDeadline(begun.Add(patience))
@@ -154,7 +169,7 @@ func (s *strict) converse(kind string, conn net.Conn, r *bufio.Reader) {
 		f, err := readFrame(r)
 		switch {
 		case err != nil:
-			s.tally.add(outcome{kind + " echo", begun, time.Since(begun), fmt.Errorf("the socket ends without a Close frame: %w", errors.Join(sent, err))})
+			s.tally.add(outcome{kind + " echo", opened, time.Since(opened), fmt.Errorf("the socket ends without a Close frame: %w", errors.Join(sent, err))})
 			return
 		case f.opcode == 8:
 			if len(f.payload) < 2 || binary.BigEndian.Uint16(f.payload) != 1001 {

@@ -21,9 +21,9 @@ type outcome struct {
 	err   error // nil: the answer came, whole and right
 }
 
-// during reports whether the request was under way at a moment.
-func (o outcome) during(moment time.Time) bool {
-	return !o.begun.After(moment) && !o.begun.Add(o.took).Before(moment)
+// during reports whether the request was under way at some moment of a time.
+func (o outcome) during(from, to time.Time) bool {
+	return !o.begun.After(to) && !o.begun.Add(o.took).Before(from)
 }
 
 // tally collects outcomes from many goroutines.

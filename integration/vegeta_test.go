@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -85,15 +86,22 @@ func (a *attack) count(to *tally) {
 		a.t.Errorf("vegeta attack: %v\n%s", err, a.said)
 		return
 	}
-	said, err := exec.Command(a.cmd.Path, "encode", "-to", "json", a.results).Output()
+	encode := exec.Command(a.cmd.Path, "encode", "-to", "json", a.results)
+	said, err := encode.StdoutPipe()
+	if err == nil {
+		err = encode.Start()
+	}
 	if err != nil {
 		a.t.Errorf("vegeta encode: %v", err)
 		return
 	}
-	for line := range strings.Lines(string(said)) {
+	defer encode.Wait()
+	for results := json.NewDecoder(said); ; {
 		var r result
-		if err := json.Unmarshal([]byte(line), &r); err != nil {
-			a.t.Errorf("vegeta's result %q: %v", line, err)
+		if err := results.Decode(&r); err == io.EOF {
+			return
+		} else if err != nil {
+			a.t.Errorf("vegeta's results: %v", err)
 			return
 		}
 		want := a.want[r.Method+" "+r.URL]

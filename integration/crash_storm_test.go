@@ -1,0 +1,44 @@
+//go:build linux
+
+package integration
+
+import (
+	"slices"
+	"testing"
+	"time"
+)
+
+// crashSlack is how long after its death a client may still take a process's
+// connections for alive.
+const crashSlack = 50 * time.Millisecond
+
+// Workers are killed under load at a constant rate, with a deploy in both
+// services after each. Only what was under way at a kill may fail, and nobody
+// is refused, though a new worker has to start.
+func TestCrashStorm(t *testing.T) {
+	t.Parallel()
+	d := startHeld(t)
+	s := &storm{t: t, d: d, crashes: true}
+	s.start(60)
+	type kill struct{ from, to time.Time }
+	var kills []kill
+	n := either(20, 2)
+	for i := range n {
+		s.awaitBusy(s.services[0].now)
+		from := time.Now()
+		gone := d.crash()
+		kills = append(kills, kill{from, gone.Add(crashSlack)})
+		d.awaitSuccessor(i + 1)
+		s.deploys(1)
+	}
+	s.tally.note("%d kills, %d deploys", n, s.services[0].deploys+s.services[1].deploys)
+	s.end("crash storm; what is lost was under way at a kill")
+	for _, o := range s.tally.losses() {
+		if refusal(o.err) {
+			t.Errorf("%s at %s was refused: %v", o.kind, o.begun.Format("15:04:05.000"), o.err)
+		}
+		if !slices.ContainsFunc(kills, func(k kill) bool { return o.during(k.from, k.to) }) {
+			t.Errorf("%s at %s after %s was under way at no kill, and is lost: %v", o.kind, o.begun.Format("15:04:05.000"), o.took, o.err)
+		}
+	}
+}
