@@ -28,6 +28,11 @@ func (d *daemon) inherit() error {
 	if err != nil {
 		return err
 	}
+	d.lines.Share(true)
+	go func() {
+		<-d.predecessor.Gone()
+		d.lines.Share(false)
+	}()
 	if err := d.listen(); err != nil {
 		return err
 	}

@@ -100,6 +100,9 @@ func (d *daemon) replace(binary string, told control.Progress) (*handover.Succes
 	}
 	told(control.Step{Stage: control.Starting, Detail: binary})
 	successor, err := d.succeedWith(binary, snapshot)
+	if err != nil && d.signals.end.Err() != nil {
+		err = errEnding
+	}
 	if err == nil && !d.succession.fate.CompareAndSwap(undecided, replaced) {
 		successor.Reject()
 		err = errEnding
@@ -151,6 +154,7 @@ func (d *daemon) handOver(successor *handover.Successor) {
 		}
 	}
 	d.tell(d.manager.HandOver(successor.PID(), "Serving"))
+	d.lines.Share(true)
 	successor.Proceed()
 	d.control.Leave()
 	d.registry.Tell(registry.Yield{})

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -238,6 +239,59 @@ func TestSuccessorThatCannotServeSaysWhy(t *testing.T) {
 		t.Fatal(err)
 	}
 	d.upgrade("--binary", wrapper)
+}
+
+func TestSuccessorThatHangsHoldsNothingUp(t *testing.T) {
+	d := startLineage(t)
+	a := startApp(t, "a")
+	d.must("deploy", "web", "--target", a.target())
+	hangs, note := filepath.Join(d.home, "hangs"), filepath.Join(d.home, "pid")
+	if err := os.WriteFile(hangs, fmt.Appendf(nil, "#!/bin/sh\necho $$ > %s.new && mv %[1]s.new %[1]s\nexec sleep 1000\n", note), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	hung := func() (pid int) {
+		eventually(t, "it starts", func() error {
+			text, err := os.ReadFile(note)
+			if err != nil {
+				return err
+			}
+			pid, err = strconv.Atoi(strings.TrimSpace(string(text)))
+			return err
+		})
+		os.Remove(note)
+		return pid
+	}
+	said := make(chan string, 1)
+	try := func() {
+		_, stderr, code := d.run("upgrade", "--binary", hangs)
+		said <- fmt.Sprintf("exit %d, %s", code, stderr)
+	}
+	go try()
+	first := hung()
+	if status, body := d.get("a.example", "/"); status != 200 || body != "a" {
+		t.Errorf("got %d, %q", status, body)
+	}
+	if stdout, _, code := d.run("list"); code != 0 || !strings.Contains(stdout, "web") {
+		t.Errorf("list: exit %d, %s", code, stdout)
+	}
+	ordered := make(chan struct{})
+	go func() {
+		defer close(ordered)
+		d.must("stop", "web")
+	}()
+	syscall.Kill(first, syscall.SIGKILL)
+	if got := <-said; !strings.HasPrefix(got, "exit 1") || !strings.Contains(got, "signal: killed") {
+		t.Errorf("upgrade: %s", got)
+	}
+	within(t, "an order that came meanwhile is carried out", ordered)
+
+	go try()
+	second := hung()
+	d.stop()
+	if got := <-said; !strings.HasPrefix(got, "exit 1") || !strings.Contains(got, "the proxy is ending") {
+		t.Errorf("upgrade: %s", got)
+	}
+	awaitEnd(t, second)
 }
 
 func TestHeldRequestsFollowTheNewProcess(t *testing.T) {

@@ -332,3 +332,38 @@ func BenchmarkLog(b *testing.B) {
 		l.Log(e)
 	}
 }
+
+// A pipe with two writers keeps what is written at once together only up to
+// its limit.
+func TestLinesOfASharedOutputAreWrittenWholeAndInPieces(t *testing.T) {
+	out := &pieces{}
+	w := NewWriter(out)
+	w.Share(true)
+	var all []byte
+	for i := range 1000 {
+		all = append(all, strings.Repeat("x", 10+i%90)+"\n"...)
+	}
+	long := strings.Repeat("y", 9000) + "\n"
+	all = append(append(all, long...), "z\n"...)
+	w.Write(all)
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	var got []byte
+	for _, piece := range out.written {
+		if len(piece) > 4096 && string(piece) != long || piece[len(piece)-1] != '\n' {
+			t.Errorf("a piece of %d bytes ends with %q", len(piece), piece[len(piece)-1])
+		}
+		got = append(got, piece...)
+	}
+	if !bytes.Equal(got, all) {
+		t.Errorf("%d bytes of %d were written, or in another order", len(got), len(all))
+	}
+}
+
+type pieces struct{ written [][]byte }
+
+func (p *pieces) Write(b []byte) (int, error) {
+	p.written = append(p.written, bytes.Clone(b))
+	return len(b), nil
+}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -34,6 +35,8 @@ type Writer struct {
 	lost int  // lines that no report has told of
 	torn bool // the last line was written in part
 
+	shared atomic.Bool // another process writes there, too
+
 	mu      sync.Mutex
 	pending []byte
 	spare   []byte // what pending was before, to be used again
@@ -50,6 +53,10 @@ func NewWriter(out io.Writer) *Writer {
 	go w.run()
 	return w
 }
+
+// Share says whether another process writes to the same output, so that lines
+// must not be mixed up with its.
+func (w *Writer) Share(shared bool) { w.shared.Store(shared) }
 
 // Write takes one line, or several, and has them written at once. It never
 // fails.
@@ -133,14 +140,47 @@ func (w *Writer) write(batch []byte) {
 		}
 		w.torn = false
 	}
-	if len(batch) == 0 {
-		return
+	for len(batch) > 0 {
+		now := len(batch)
+		if w.shared.Load() {
+			now = atOnce(batch)
+		}
+		written := w.put(batch[:now])
+		batch = batch[now:]
+		if !written {
+			w.lost += bytes.Count(batch, newline)
+			return
+		}
 	}
-	if n, err := w.out.Write(batch); err != nil {
-		n = min(max(n, 0), len(batch))
-		w.lost += bytes.Count(batch[n:], newline)
-		w.torn = n > 0 && batch[n-1] != '\n'
+}
+
+// atOnce is how much of batch goes into one write of a shared output: as many
+// whole lines as a pipe takes without those of others between them (pipe(7),
+// PIPE_BUF), or one that is longer than that.
+func atOnce(batch []byte) int {
+	const most = 4096
+	if len(batch) <= most {
+		return len(batch)
 	}
+	if end := bytes.LastIndexByte(batch[:most], '\n'); end >= 0 {
+		return end + 1
+	}
+	if end := bytes.IndexByte(batch, '\n'); end >= 0 {
+		return end + 1
+	}
+	return len(batch)
+}
+
+// put reports whether all was written.
+func (w *Writer) put(batch []byte) bool {
+	n, err := w.out.Write(batch)
+	if err == nil {
+		return true
+	}
+	n = min(max(n, 0), len(batch))
+	w.lost += bytes.Count(batch[n:], newline)
+	w.torn = n > 0 && batch[n-1] != '\n'
+	return false
 }
 
 // report tells that lines were lost, or tries again later.
