@@ -33,8 +33,10 @@ const (
 	pageEnd   = "</page>"
 	eventsEnd = "data: the end\n\n"
 	slowEnd   = "at last"
-	slowTime  = 2 * time.Second
 )
+
+// slowTime is how long a slow answer takes: 2 s, less in the short forms.
+var slowTime = time.Duration(either(2000, 1000)) * time.Millisecond
 
 // startInstance starts one at an address; an empty one is a free port.
 func startInstance(t testing.TB, address string) *instance {

@@ -15,7 +15,7 @@ func soakTime(t *testing.T) time.Duration {
 	t.Helper()
 	text := os.Getenv("KAMAL_PROXY_SOAK")
 	if text == "" {
-		return 8 * time.Second
+		return 5 * time.Second
 	}
 	d, err := time.ParseDuration(text)
 	if err != nil {
