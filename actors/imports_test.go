@@ -82,3 +82,17 @@ func packages(t *testing.T, template string) []pkg {
 	}
 	return all
 }
+
+// Profiles show memory, and with it what requests had: only a build with the
+// tag pprof has them.
+func TestProfilesAreInNoOrdinaryBuild(t *testing.T) {
+	for tags, want := range map[string]bool{"": false, "pprof": true} {
+		out, err := exec.Command("go", "list", "-tags", tags, "-deps", strings.TrimSuffix(house, "/")).Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := slices.Contains(strings.Fields(string(out)), "net/http/pprof"); got != want {
+			t.Errorf("with tags %q net/http/pprof is in the build: %t", tags, got)
+		}
+	}
+}

@@ -14,7 +14,7 @@ func TestOnlyTrustedProxiesAreBelieved(t *testing.T) {
 	came := []string{
 		"X-Forwarded-For", "6.6.6.6, 203.0.113.9", "X-Forwarded-Host", "front.example", "X-Forwarded-Proto", "https", "X-Forwarded-For", "10.0.0.2",
 		"X-Forwarded-Port", "443", "X-Forwarded-Ssl", "on", "Forwarded", "for=1.1.1.1", "X-Real-IP", "9.9.9.9", "True-Client-IP", "8.8.8.8",
-		"X-Kamal-Target", "outer:80", "X-App", "1",
+		"X-Kamal-Target", "outer:80", "X-App", "1", "X-Request-Start", "t=1",
 	}
 	stripped := map[string]string{
 		"X-Forwarded-Host": "example.com", "X-Forwarded-Proto": "http", "X-Forwarded-Port": "", "X-Forwarded-Ssl": "", "Forwarded": "",
@@ -58,6 +58,8 @@ func TestOnlyTrustedProxiesAreBelieved(t *testing.T) {
 		}
 		expect(t, c.name+": X-Forwarded-For", strings.Join(target.got.Header.Values("X-Forwarded-For"), "|"), c.forwarded)
 		expect(t, c.name+": remote_addr", entry.RemoteAddr, c.remote)
+		stranger := strings.HasPrefix(c.name, "a stranger")
+		expect(t, c.name+": the start is ours", target.got.Header.Get("X-Request-Start") != "t=1", stranger)
 	}
 }
 

@@ -30,7 +30,7 @@ func (v *visit) identify() {
 	}
 	v.entry.RequestID = id
 
-	if h.Get(fieldRequestStart) == "" {
+	if v.stranger || h.Get(fieldRequestStart) == "" {
 		var text [24]byte
 		start := strconv.AppendInt(append(text[:0], "t="...), v.entry.Started.UnixMilli(), 10)
 		h.Set(fieldRequestStart, v.kept(start))
