@@ -20,6 +20,7 @@ import (
 	"kamal-proxy/transport/buffer"
 	"kamal-proxy/transport/certs"
 	"kamal-proxy/transport/control"
+	"kamal-proxy/transport/crash"
 	"kamal-proxy/transport/exchange"
 	"kamal-proxy/transport/handover"
 	"kamal-proxy/transport/ingress"
@@ -96,6 +97,8 @@ func (d *daemon) startActors(records []*spec.Record) (err error) {
 		return err
 	}
 	d.metrics.Counter("kamal_proxy_actor_panics_total", "Panics that were caught in actors.", d.system.Crashes)
+	d.metrics.Counter("kamal_proxy_panics_total", "Panics that were caught in requests and connections.", crash.Total)
+	crash.LogTo(d.log)
 	if err := os.MkdirAll(d.options.Data, 0o700); err != nil {
 		d.log.Error().Err(err).Msg("The data folder cannot be made, so no deploy will be accepted until it can")
 	}

@@ -98,15 +98,18 @@ func (h *healthcheck) check() {
 func probe(ctx context.Context, cancel context.CancelFunc, check Check, to Ref, generation int) {
 	defer cancel()
 	began := time.Now()
-	result := Result{Kind: Failed}
-	defer func() {
-		if cause := recover(); cause != nil {
-			result = Result{Kind: Failed, Detail: fmt.Sprintf("the check itself failed: %v", cause)}
-		}
-		result.Took = time.Since(began)
-		to.Tell(probed{generation, result})
-	}()
-	result = check(ctx)
+	var result Result
+	to.Protect(func() {
+		defer func() {
+			if cause := recover(); cause != nil {
+				result = Result{Kind: Failed, Detail: fmt.Sprintf("the check itself failed: %v", cause)}
+				panic(cause)
+			}
+		}()
+		result = check(ctx)
+	})
+	result.Took = time.Since(began)
+	to.Tell(probed{generation, result})
 }
 
 func (h *healthcheck) report(m probed) {

@@ -29,6 +29,7 @@ func (r *relay) relieve() {
 	}
 	part := newChunk(largeChunk)
 	defer part.free()
+	defer r.crashed()
 	for {
 		n, failure := r.readGuarded(part.data)
 		if !r.keep(part.data[:n], failure) {
@@ -51,6 +52,17 @@ func (r *relay) readGuarded(p []byte) (n int, failure error) {
 		r.tell(failure)
 	}
 	return n, failure
+}
+
+// crashed hands over a panic of what was read being kept.
+func (r *relay) crashed() {
+	if cause := recover(); cause != nil {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.crash = fmt.Sprintf("%v\n%s", cause, debug.Stack())
+		r.failure, r.left = errPanicked, true
+		r.changed.Broadcast()
+	}
 }
 
 // keep puts a part into the backlog and reports whether there is more to do.

@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"kamal-proxy/transport/crash"
+
 	"golang.org/x/crypto/acme"
 )
 
@@ -72,9 +74,10 @@ func (u *pursuit) join(t *terms) (*attempt, error) {
 	a := &attempt{done: make(chan struct{})}
 	u.attempt = a
 	go func() {
-		a.certificate, a.err = u.issuer.obtain(t, u.key)
+		defer close(a.done)
+		a.err = crash.ErrPanicked
+		crash.Run("Getting a certificate panicked", func() { a.certificate, a.err = u.issuer.obtain(t, u.key) })
 		u.settle(t, a)
-		close(a.done)
 	}()
 	return a, nil
 }

@@ -58,7 +58,10 @@ func (c *conn) kick() {
 	if !c.out.draining && len(c.out.pending) > 0 && !c.broken {
 		c.out.draining = true
 		c.exchange()
-		go c.drain()
+		go func() {
+			defer c.rescue()
+			c.drain()
+		}()
 	}
 }
 

@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"kamal-proxy/transport/crash"
 )
 
 // presence is an exchange's context: it ends when the client has gone, when the
@@ -37,7 +39,7 @@ func (p *presence) end() {
 	}
 	for _, w := range p.watches {
 		if w.f != nil {
-			go w.f()
+			crash.Go("Ending a request panicked", w.f)
 			w.f = nil
 		}
 	}
@@ -51,7 +53,7 @@ func (p *presence) AfterFunc(f func()) (stop func() bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.ended {
-		go f()
+		crash.Go("Ending a request panicked", f)
 		return tooLate
 	}
 	if p.watches == nil {

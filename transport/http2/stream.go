@@ -3,10 +3,10 @@ package http2
 import (
 	"context"
 	"fmt"
-	"runtime/debug"
 	"sync"
 	"time"
 
+	"kamal-proxy/transport/crash"
 	"kamal-proxy/transport/exchange"
 )
 
@@ -73,12 +73,22 @@ func (c *conn) begin(h *head, length int64) error {
 
 // serveStreams serves one stream after the other, until it gets none.
 func (c *conn) serveStreams(s *stream) {
+	defer c.rescue()
 	for s != nil {
 		s.serve()
 		if c.isResting() {
 			return
 		}
 		s = <-c.work
+	}
+}
+
+// rescue is deferred on the connection's own goroutines: a panic there ends the
+// connection.
+func (c *conn) rescue() {
+	if cause := recover(); cause != nil {
+		crash.Caught(c.config.Log, cause).Msg("Connection panicked")
+		hangUp(c.socket) // which ends the reader
 	}
 }
 
@@ -123,7 +133,7 @@ func (s *stream) serve() {
 // Handler.
 func (s *stream) finish() {
 	if cause := recover(); cause != nil {
-		s.conn.config.Log.Error().Str("panic", fmt.Sprint(cause)).Bytes("stack", debug.Stack()).
+		crash.Caught(s.conn.config.Log, cause).
 			Str("method", s.request.Method).Str("path", s.request.Path).Msg("Request panicked")
 		s.Abort()
 	}

@@ -3,15 +3,14 @@ package ingress
 import (
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"os"
-	"runtime/debug"
 	"sync/atomic"
 	"syscall"
 	"time"
 
+	"kamal-proxy/transport/crash"
 	cheap "kamal-proxy/transport/socket"
 )
 
@@ -103,7 +102,8 @@ func (c *conn) end() {
 }
 
 func (c *conn) panicked(cause any) {
-	line := c.server.log.Error().Str("panic", fmt.Sprint(cause)).Bytes("stack", debug.Stack())
+	defer crash.Guard(c.server.log, "Ending a connection that panicked has panicked, too")
+	line := crash.Caught(c.server.log, cause)
 	x := c.x
 	if x != nil && x.tunnel == nil {
 		line = line.Str("method", x.request.Method).Str("path", x.request.Path)

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"kamal-proxy/transport/crash"
 	"kamal-proxy/transport/exchange"
 )
 
@@ -350,12 +351,16 @@ func TestWhatIsNotWholeIsBrokenOff(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := serve(t, handler)
+			before := crash.Total()
 			answer := broken(t, s, "GET /path HTTP/1.1\r\nHost: h\r\n\r\n")
 			if name == "no answer" && answer != "" {
 				t.Errorf("got %q", answer)
 			}
 			if name == "panic" {
 				contains(t, s.log.String(), `"level":"error"`, "oops", "/path")
+				if n := crash.Total() - before; n != 1 {
+					t.Errorf("%d panics were counted", n)
+				}
 			}
 		})
 	}

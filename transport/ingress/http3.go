@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"kamal-proxy/transport/crash"
+
 	"github.com/quic-go/quic-go"
 	"github.com/quic-go/quic-go/http3"
 	"github.com/rs/zerolog"
@@ -100,8 +102,9 @@ func (h *HTTP3) http3TLS(policy *tls.Config) *tls.Config {
 	config := http3.ConfigureTLSConfig(policy)
 	config.MinVersion = tls.VersionTLS13 // RFC 9001, section 4.2
 	if source := policy.GetCertificate; source != nil {
-		config.GetCertificate = func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
-			certificate, err := source(hello)
+		config.GetCertificate = func(hello *tls.ClientHelloInfo) (certificate *tls.Certificate, err error) {
+			err = crash.ErrPanicked // crypto/tls has a goroutine of its own for this
+			crash.Run("Handshake panicked", func() { certificate, err = source(hello) })
 			if err != nil {
 				h.complaints.handshake(hello.Conn.RemoteAddr().String(), err)
 			}

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"time"
 
+	"kamal-proxy/transport/crash"
+
 	"github.com/quic-go/quic-go/http3"
 )
 
@@ -23,6 +25,7 @@ type desk3 struct {
 
 // ServeHTTP implements http.Handler.
 func (d *desk3) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	defer d.rescue()
 	session := sessionOf(r.Context())
 	if !session.enter() {
 		panic(http.ErrAbortHandler) // resets the stream
@@ -34,6 +37,18 @@ func (d *desk3) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		panic(http.ErrAbortHandler)
 	}
 	d.web.serve(s.ctx, s, r, session.peer())
+}
+
+// rescue logs a panic that is none of ours and resets the stream.
+func (d *desk3) rescue() {
+	cause := recover()
+	if cause == nil {
+		return
+	}
+	if cause != http.ErrAbortHandler {
+		crash.Caught(d.web.log, cause).Msg("Request panicked")
+	}
+	panic(http.ErrAbortHandler)
 }
 
 // writer3 is what quic-go gives to write a response to.

@@ -3,6 +3,8 @@ package ingress
 import (
 	"sync/atomic"
 	"time"
+
+	"kamal-proxy/transport/crash"
 )
 
 // lookoutInterval is how often clients are looked for.
@@ -32,7 +34,9 @@ func (l *lookout) arm() {
 }
 
 func (l *lookout) look() {
-	if l.round() {
+	watched := true // if the round panics, too
+	crash.Run("Looking for clients that have left panicked", func() { watched = l.round() })
+	if watched {
 		time.AfterFunc(lookoutInterval, l.look)
 		return
 	}

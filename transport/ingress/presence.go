@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"kamal-proxy/transport/crash"
 )
 
 // presence is the context of a connection's exchanges, one after the other: it
@@ -92,7 +94,7 @@ func (p *presence) depart() {
 func (p *presence) runAll() {
 	for i, w := range p.watches[:p.used] {
 		if w.f != nil {
-			go w.f()
+			crash.Go("Ending a request panicked", w.f)
 			w.f = nil
 			p.watches[i] = nil
 		}
@@ -132,7 +134,7 @@ func (p *presence) AfterFunc(f func()) (stop func() bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.gone {
-		go f()
+		crash.Go("Ending a request panicked", f)
 		return tooLate
 	}
 	p.ask()

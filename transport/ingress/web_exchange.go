@@ -5,11 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"runtime/debug"
 	"strings"
 	"sync"
 	"time"
 
+	"kamal-proxy/transport/crash"
 	"kamal-proxy/transport/exchange"
 )
 
@@ -192,7 +192,7 @@ func (e *webExchange) end() {
 
 func (e *webExchange) panicked(cause any) {
 	if cause != http.ErrAbortHandler {
-		e.web.log.Error().Str("panic", fmt.Sprint(cause)).Bytes("stack", debug.Stack()).
+		crash.Caught(e.web.log, cause).
 			Str("method", e.request.Method).Str("path", e.request.Path).Msg("Request panicked")
 	}
 	e.Abort()

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"kamal-proxy/transport/crash"
 	"kamal-proxy/transport/exchange"
 	"kamal-proxy/transport/upstream"
 )
@@ -29,6 +30,8 @@ type cutoff struct {
 	spent  bool              // the target is done with the request
 }
 
+const cutting = "Ending a request panicked"
+
 // watch is a function given to AfterFunc.
 type watch struct{ f func() } // nil: stopped, or run
 
@@ -47,7 +50,8 @@ func (c *cutoff) cut(cause error) {
 	}
 	c.end(cause)
 	if c.upload != nil {
-		go c.upload.Close() // which may wait for a Read under way
+		upload := c.upload
+		crash.Go(cutting, func() { upload.Close() }) // which may wait for a Read under way
 	}
 	if c.writer != nil {
 		c.writer.Abort()
@@ -87,12 +91,13 @@ func (c *cutoff) end(cause error) {
 		close(c.done)
 	}
 	if c.call != nil {
-		go c.call.Interrupt(cause)
+		call := c.call
+		crash.Go(cutting, func() { call.Interrupt(cause) })
 		c.call = nil
 	}
 	for _, w := range c.watches {
 		if w.f != nil {
-			go w.f()
+			crash.Go(cutting, w.f)
 			w.f = nil
 		}
 	}
@@ -147,7 +152,8 @@ func (c *cutoff) Watch(call upstream.Interrupter) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.cause != nil {
-		go call.Interrupt(c.cause)
+		cause := c.cause
+		crash.Go(cutting, func() { call.Interrupt(cause) })
 		return
 	}
 	c.call = call
@@ -167,7 +173,7 @@ func (c *cutoff) AfterFunc(f func()) (stop func() bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.cause != nil {
-		go f()
+		crash.Go(cutting, f)
 		return func() bool { return false }
 	}
 	w := &watch{f}

@@ -11,6 +11,7 @@ import (
 	"kamal-proxy/actors/service"
 	"kamal-proxy/actors/system"
 	"kamal-proxy/transport/buffer"
+	"kamal-proxy/transport/crash"
 	"kamal-proxy/transport/http1"
 	"kamal-proxy/transport/upstream"
 )
@@ -43,6 +44,7 @@ var failures = []struct {
 	{errResponseTooLarge, http.StatusInternalServerError},
 	{system.ErrStopped, http.StatusServiceUnavailable},
 	{system.ErrCrashed, http.StatusInternalServerError},
+	{crash.ErrPanicked, http.StatusInternalServerError},
 }
 
 func statusOf(err error) int {
@@ -88,7 +90,11 @@ func (v *visit) fail(err error) {
 	err = v.reason(err)
 	v.blame(err)
 	status := statusOf(err)
+	var panicked *crash.Error
 	switch {
+	case errors.As(err, &panicked):
+		v.panicked = true
+		panicked.Log(v.proxy.config.Logger).Str("request_id", v.entry.RequestID).Str("service", v.entry.Service).Msg("Request panicked")
 	case status == http.StatusBadGateway, errors.Is(err, upstream.ErrTimeout):
 		v.warn(err, "Target failed to answer")
 	case status == http.StatusInternalServerError:

@@ -26,6 +26,9 @@ func (v *visit) page(status int, message string, retryAfter time.Duration) {
 		{Name: "Content-Type", Value: pages.ContentType},
 		{Name: "Cache-Control", Value: "no-store"},
 	}
+	if v.panicked && strings.HasPrefix(v.request.Proto, "HTTP/1.") {
+		header.Add("Connection", "close")
+	}
 	if retryAfter > 0 {
 		seconds := (retryAfter + time.Second - 1) / time.Second
 		header.Add("Retry-After", strconv.FormatInt(int64(seconds), 10))

@@ -3,12 +3,12 @@ package proxy
 import (
 	"context"
 	"fmt"
-	"runtime/debug"
 	"strings"
 	"time"
 
 	"github.com/rs/zerolog"
 
+	"kamal-proxy/transport/crash"
 	"kamal-proxy/transport/exchange"
 )
 
@@ -82,13 +82,16 @@ func (t *tunnel) run(ctx context.Context) {
 
 // carry runs one lane. One that fails takes the other one with it.
 func (t *tunnel) carry(l *lane) {
-	defer func() {
-		if cause := recover(); cause != nil {
-			t.log.Error().Str("panic", fmt.Sprint(cause)).Bytes("stack", debug.Stack()).Msg("Tunnel panicked")
-			t.close()
-		}
-	}()
+	defer t.rescue()
 	if l.carry() != nil {
+		t.close()
+	}
+}
+
+// rescue is deferred on each of the tunnel's goroutines.
+func (t *tunnel) rescue() {
+	if cause := recover(); cause != nil {
+		crash.Caught(t.log, cause).Msg("Tunnel panicked")
 		t.close()
 	}
 }
@@ -111,6 +114,7 @@ func (t *tunnel) cut() {
 }
 
 func (t *tunnel) leave(l *lane) {
+	defer t.rescue()
 	if l.leave() != nil {
 		t.close()
 	}

@@ -1,15 +1,14 @@
 package proxy
 
 import (
-	"fmt"
 	"net/http"
-	"runtime/debug"
 	"sync"
 	"time"
 
 	"kamal-proxy/actors/service"
 	"kamal-proxy/transport/accesslog"
 	"kamal-proxy/transport/buffer"
+	"kamal-proxy/transport/crash"
 	"kamal-proxy/transport/exchange"
 )
 
@@ -27,6 +26,7 @@ type visit struct {
 	stranger bool            // who sent it is none of the trusted proxies
 	counted  bool            // by Metrics
 	tunnel   bool            // the exchange was handed over
+	panicked bool            // its connection is not to be used again
 	outcome  int             // the status to log where it is not the one sent
 	blamed   bool            // the service knows of the target's last failure
 
@@ -84,11 +84,14 @@ func (v *visit) part() {
 
 // end says goodbye, whatever has happened.
 func (v *visit) end() {
+	defer v.giveBack()
+	defer v.report()
+	defer v.cutoff.close()
+	defer v.held.Close()
 	v.part()
-	v.held.Close()
-	v.cutoff.close()
-	v.report()
+}
 
+func (v *visit) giveBack() {
 	headers := v.entry.Headers
 	clear(headers)
 	*v = visit{inform: v.inform, ended: v.ended, notes: v.notes[:0], entry: accesslog.Entry{Headers: headers[:0]}}
@@ -120,10 +123,13 @@ func (v *visit) rescue() {
 	if cause == nil {
 		return
 	}
-	v.proxy.config.Logger.Error().Str("request_id", v.entry.RequestID).Str("service", v.entry.Service).
-		Str("panic", fmt.Sprint(cause)).Bytes("stack", debug.Stack()).Msg("Request panicked")
+	crash.Caught(v.proxy.config.Logger, cause).
+		Str("request_id", v.entry.RequestID).Str("service", v.entry.Service).Msg("Request panicked")
+	v.panicked = true
 	defer func() {
-		if recover() != nil {
+		if cause := recover(); cause != nil {
+			crash.Caught(v.proxy.config.Logger, cause).
+				Str("request_id", v.entry.RequestID).Msg("The answer to a request that panicked has panicked, too")
 			v.x.Abort()
 		}
 	}()

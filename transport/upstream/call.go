@@ -22,6 +22,7 @@ type call struct {
 	response exchange.Response
 	out      outgoing
 	answered bool // something of a response was read
+	done     bool // the caller has the response
 	closed   atomic.Bool
 	watched  bool
 	unwatch  func() bool   // where ctx is not Watchable
@@ -175,8 +176,12 @@ func (x *call) try(c *conn, deadline time.Time) error {
 	return x.receive()
 }
 
-// abandon ends a call that got no response.
-func (x *call) abandon() {
+// abandonUnanswered ends a call that got no response, be it by a panic of its
+// caller's.
+func (x *call) abandonUnanswered() {
+	if x.done {
+		return
+	}
 	x.unwatched()
 	x.halt()
 	if x.conn != nil {

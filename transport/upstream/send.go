@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"kamal-proxy/transport/crash"
 	"kamal-proxy/transport/exchange"
 	"kamal-proxy/transport/http1"
 )
@@ -182,8 +183,16 @@ func (x *call) startPump(from int) {
 	x.pumped = make(chan struct{})
 	go func() {
 		defer close(x.pumped)
+		defer x.crashed()
 		x.pump(from)
 	}()
+}
+
+// crashed makes a panic of the body that the pump reads an error of the call.
+func (x *call) crashed() {
+	if cause := recover(); cause != nil {
+		x.stop(crash.Made(cause))
+	}
 }
 
 // pump sends what the first write did not take, and all that follows.

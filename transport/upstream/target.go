@@ -105,11 +105,12 @@ func (t *Target) Send(ctx context.Context, r *exchange.Request, interim func(sta
 		return nil, context.Cause(ctx)
 	}
 	x := &call{target: t, ctx: ctx, request: r, interim: interim}
+	defer x.abandonUnanswered()
 	x.watch()
 	if err := x.do(); err != nil {
-		x.abandon()
 		return nil, err
 	}
+	x.done = true
 	return &x.response, nil
 }
 
