@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"kamal-proxy/transport/exchange"
+	"kamal-proxy/transport/socket"
 )
 
 // Body is a body that is kept whole. It is read from its start, and again after
@@ -13,6 +14,7 @@ import (
 type Body struct {
 	spool Spool
 	Reader
+	pipe *socket.Pipe // behind what is in the spool; nil: nothing is
 }
 
 var bodies = sync.Pool{New: func() any { return new(Body) }}
@@ -25,14 +27,19 @@ func Hold(body io.Reader, length int64, limits Limits) (*Body, error) {
 	if limits.Size > 0 && length > limits.Size {
 		return nil, ErrTooLarge
 	}
-	b := bodies.Get().(*Body)
-	b.spool.limits = limits
-	b.Reader.spool = &b.spool
+	b := newBody(limits)
 	if err := b.spool.fill(body, length); err != nil {
 		b.Close()
 		return nil, err
 	}
 	return b, nil
+}
+
+func newBody(limits Limits) *Body {
+	b := bodies.Get().(*Body)
+	b.spool.limits = limits
+	b.Reader.spool = &b.spool
+	return b
 }
 
 // Request reads the body of a request whole, and puts what it has read in the
@@ -58,7 +65,7 @@ func Request(r *exchange.Request, limits Limits) (*Body, error) {
 }
 
 // Len returns the body's length in bytes.
-func (b *Body) Len() int64 { return b.spool.Len() }
+func (b *Body) Len() int64 { return b.spool.Len() + int64(b.piped()) }
 
 // Close gives back what the body is kept in.
 func (b *Body) Close() error {
@@ -66,7 +73,8 @@ func (b *Body) Close() error {
 		return nil
 	}
 	err := b.spool.Close()
-	b.Reader = Reader{}
+	b.pipe.Close()
+	b.Reader, b.pipe = Reader{}, nil
 	bodies.Put(b)
 	return err
 }

@@ -1,21 +1,26 @@
 package exchange
 
-import "net"
+import "kamal-proxy/transport/socket"
 
 // Source is a body that can be had from its connection without passing through
-// the process; a Response's Body may be one.
+// the process; the Body of a Request or a Response may be one.
 type Source interface {
-	// Rest returns the connection on which the next bytes are nothing but the
-	// body's, and how many; 0: there are none like that.
-	Rest() (*net.TCPConn, int64)
-	// Took says that n of them were read from there.
-	Took(n int64)
+	// Fill moves bytes of the body into a pipe, if at least least of them are
+	// to come and nothing else is before them on the connection. It waits until
+	// that is at least one, and returns how many it did. Why it did none, the
+	// next Read tells, unless the pipe is full.
+	Fill(pipe *socket.Pipe, least int64) int
 }
 
 // Sink is an Exchange that can move a body within the kernel.
 type Sink interface {
-	// Splice moves n bytes from a connection to the client, as a part of the
-	// body, and returns how many it did. Whose fault an error is, the next Read
-	// or Write tells. It moves nothing, without an error, where it cannot.
-	Splice(from *net.TCPConn, n int64) (int64, error)
+	// Drains reports whether the rest of the body can be sent by Drain; before
+	// Respond, whether one with a Content-Length could be.
+	Drains() bool
+	// Drain moves all that the pipe holds to the client, as a part of the body,
+	// and returns how much it did.
+	Drain(pipe *socket.Pipe) (int, error)
 }
+
+// WorthAPipe is how many bytes are to come of a body for which a pipe is taken.
+const WorthAPipe = 32 << 10

@@ -3,8 +3,10 @@ package http1
 import (
 	"errors"
 	"io"
+	"net"
 
 	"kamal-proxy/transport/exchange"
+	"kamal-proxy/transport/socket"
 )
 
 type bodyKind int
@@ -46,19 +48,18 @@ func (b *Body) Here() bool {
 	return b.done || b.kind == lengthBody && b.left <= int64(b.reader.end-b.reader.pos)
 }
 
-// Rest returns how many bytes of the body, which must have a Content-Length,
-// come next on the connection, with nothing else before them; 0 otherwise.
-func (b *Body) Rest() int64 {
-	if b.kind != lengthBody || b.done || b.bad != nil || b.reader.pos != b.reader.end || b.reader.err != nil {
+// Fill moves bytes of the body, which must have a Content-Length, from the
+// connection into a pipe, if at least least of them come next there, with
+// nothing else before them. It waits until that is at least one, and returns how
+// many it did. Why it did none, the next Read tells, unless the pipe is full.
+func (b *Body) Fill(pipe *socket.Pipe, conn net.Conn, least int64) int {
+	if b.kind != lengthBody || b.done || b.bad != nil || b.left < least || b.reader.pos != b.reader.end || b.reader.err != nil {
 		return 0
 	}
-	return b.left
-}
-
-// Took says that n bytes of Rest were read from the connection.
-func (b *Body) Took(n int64) {
-	b.left -= n
+	n, _ := pipe.Fill(conn, b.left)
+	b.left -= int64(n)
 	b.done = b.left == 0
+	return n
 }
 
 // Trailer returns the trailer fields of a chunked body that is done. They may

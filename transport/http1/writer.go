@@ -22,7 +22,6 @@ type Writer struct {
 
 	parts   [3][]byte
 	vectors net.Buffers
-	limited io.LimitedReader
 }
 
 // NewWriter returns a Writer to dst.
@@ -100,22 +99,22 @@ func (w *Writer) Write(p []byte) (int, error) {
 	return w.put(p, "")
 }
 
-// Splice moves n bytes of a body with a Content-Length from src to the
-// connection, within the kernel, and returns how many it did. It moves nothing
-// where that cannot be done. An error may be that of either side.
-func (w *Writer) Splice(src *net.TCPConn, n int64) (int64, error) {
-	dst := socket.TCP(w.dst)
-	if dst == nil || w.kind != lengthBody || n > w.left {
-		return 0, nil
+// Drains reports whether what is under way is a body with a Content-Length, so
+// that Drain can send it over a plain connection.
+func (w *Writer) Drains() bool { return w.kind == lengthBody }
+
+// Drain sends what a pipe holds as a part of a body that Drains, and returns
+// how much it did.
+func (w *Writer) Drain(pipe *socket.Pipe) (n int, err error) {
+	switch {
+	case int64(pipe.Held()) > w.left:
+		return 0, ErrBodyLength
+	case w.Flush() != nil:
+		return 0, w.err
 	}
-	if err := w.Flush(); err != nil {
-		return 0, err
-	}
-	w.limited = io.LimitedReader{R: src, N: n}
-	m, err := dst.ReadFrom(&w.limited)
-	w.limited.R = nil
-	w.left -= m
-	return m, err
+	n, w.err = pipe.Drain(w.dst.(net.Conn))
+	w.left -= int64(n)
+	return n, w.err
 }
 
 // End ends the body and sends what is held back. Trailers go out only with a

@@ -2,7 +2,6 @@ package ingress
 
 import (
 	"fmt"
-	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -10,6 +9,7 @@ import (
 
 	"kamal-proxy/transport/exchange"
 	"kamal-proxy/transport/http1"
+	"kamal-proxy/transport/socket"
 )
 
 // wireExchange is an exchange on http1: HTTP/1.1 or HTTP/1.0. It is pooled, with
@@ -245,14 +245,15 @@ func (x *wireExchange) Write(p []byte) (int, error) {
 
 var _ exchange.Sink = (*wireExchange)(nil)
 
-// Splice implements exchange.Sink.
-func (x *wireExchange) Splice(from *net.TCPConn, n int64) (int64, error) {
-	if x.status == 0 || x.bodyless() {
-		return 0, nil
-	}
-	m, err := x.writer.Splice(from, n)
-	x.sent += m
-	return m, err
+// Drains implements exchange.Sink, as does Drain.
+func (x *wireExchange) Drains() bool {
+	return socket.TCP(x.conn.stream) != nil && (x.status == 0 || !x.bodyless() && x.writer.Drains())
+}
+
+func (x *wireExchange) Drain(pipe *socket.Pipe) (int, error) {
+	n, err := x.writer.Drain(pipe)
+	x.sent += int64(n)
+	return n, err
 }
 
 func (x *wireExchange) Flush() error {

@@ -16,7 +16,7 @@ func (v *visit) hold() bool {
 	if v.mode != buffer.Whole {
 		return true
 	}
-	held, err := buffer.Hold(r.Body, r.ContentLength, v.limits(o.MaxResponseBodySize))
+	held, err := buffer.HoldFor(v.x, r.Body, r.ContentLength, v.limits(o.MaxResponseBodySize))
 	if err != nil {
 		v.fail(holdError(err))
 		return false

@@ -9,6 +9,7 @@ import (
 
 	"kamal-proxy/transport/buffer"
 	"kamal-proxy/transport/exchange"
+	"kamal-proxy/transport/socket"
 )
 
 // relay passes a target's response on to the client.
@@ -111,8 +112,8 @@ func (v *visit) copy(body io.Reader, live bool) error {
 	defer buffers.Put(part)
 	ready, _ := body.(readier)
 	for held := live; ; {
-		if !live {
-			v.splice(body)
+		if err := v.splice(body); err != nil {
+			return asClientGone(err)
 		}
 		if held && (ready == nil || !ready.Ready()) {
 			if err := v.x.Flush(); err != nil {
@@ -139,33 +140,25 @@ func (v *visit) copy(body io.Reader, live bool) error {
 	}
 }
 
-// Bodies of which so many bytes are to come go through the kernel alone, in
-// slices.
-const (
-	spliceFrom  = 32 << 10
-	spliceSlice = 1 << 20
-)
-
-// splice moves a long body from connection to connection, as far as that is
-// possible. What went wrong, the next step will tell.
-func (v *visit) splice(body io.Reader) {
+// splice moves a long body from connection to connection within the kernel, as
+// far as that is possible. Its error is the client's.
+func (v *visit) splice(body io.Reader) error {
 	source, ok := body.(exchange.Source)
 	sink, ok2 := v.x.(exchange.Sink)
-	if !ok || !ok2 {
-		return
+	if !ok || !ok2 || v.response.ContentLength < exchange.WorthAPipe || !sink.Drains() {
+		return nil
 	}
-	conn, left := source.Rest()
-	if left < spliceFrom {
-		return
+	pipe := socket.NewPipe()
+	if pipe == nil {
+		return nil
 	}
-	for left > 0 {
-		n, err := sink.Splice(conn, min(left, spliceSlice))
-		source.Took(n)
-		left -= n
-		if n == 0 || err != nil {
-			return
+	defer pipe.Close()
+	for least := int64(exchange.WorthAPipe); source.Fill(pipe, least) > 0; least = 1 {
+		if _, err := sink.Drain(pipe); err != nil {
+			return err
 		}
 	}
+	return nil
 }
 
 func asClientGone(err error) error {

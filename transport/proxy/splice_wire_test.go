@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"kamal-proxy/actors/service"
+	"kamal-proxy/transport/exchange"
 	"kamal-proxy/transport/upstream"
 )
 
@@ -18,8 +19,16 @@ import (
 // kernel, and what these promise holds for them as for others.
 
 func TestWireLongBodiesAreWholeAndLeaveTheConnectionsUsable(t *testing.T) {
+	for name, makeWire := range map[string]func(*testing.T, http.HandlerFunc, upstream.Options) *wire{
+		"direct": newWire, "buffered": newBufferingWire,
+	} {
+		t.Run(name, func(t *testing.T) { testWireLongBodies(t, makeWire) })
+	}
+}
+
+func testWireLongBodies(t *testing.T, makeWire func(*testing.T, http.HandlerFunc, upstream.Options) *wire) {
 	var remotes atomic.Pointer[string]
-	w := newWire(t, func(rw http.ResponseWriter, r *http.Request) {
+	w := makeWire(t, func(rw http.ResponseWriter, r *http.Request) {
 		remotes.Store(&r.RemoteAddr)
 		var size int
 		fmt.Sscan(r.URL.Query().Get("size"), &size)
@@ -28,7 +37,7 @@ func TestWireLongBodiesAreWholeAndLeaveTheConnectionsUsable(t *testing.T) {
 	}, upstream.Options{})
 	conn, in := w.raw(t, "")
 	last := ""
-	for _, size := range []int{5 << 20, 10, spliceFrom, spliceFrom + 9000, spliceSlice, spliceSlice + spliceFrom + 1} {
+	for _, size := range []int{5 << 20, 10, exchange.WorthAPipe, exchange.WorthAPipe + 9000, 1 << 20, 1<<20 + exchange.WorthAPipe + 1} {
 		send(t, conn, fmt.Appendf(nil, "GET /?size=%d HTTP/1.1\r\nHost: a\r\n\r\n", size))
 		response, err := http.ReadResponse(in, nil)
 		if err != nil {
@@ -45,6 +54,44 @@ func TestWireLongBodiesAreWholeAndLeaveTheConnectionsUsable(t *testing.T) {
 		}
 		last = *remotes.Load()
 	}
+}
+
+// A pipe holds few pieces, however small they are: what does not fit goes through
+// memory, in its order.
+func TestWireLongBodyInManySmallPieces(t *testing.T) {
+	const size, piece = 600 << 10, 1000
+	w := newBufferingWire(t, func(rw http.ResponseWriter, r *http.Request) {
+		rw.Header().Set("Content-Length", fmt.Sprint(size))
+		flusher := rw.(http.Flusher)
+		for rest := content(size); len(rest) > 0; rest = rest[min(piece, len(rest)):] {
+			rw.Write(rest[:min(piece, len(rest))])
+			flusher.Flush()
+		}
+	}, upstream.Options{})
+	response, err := http.Get(w.url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	if got, err := io.ReadAll(response.Body); err != nil || !bytes.Equal(got, content(size)) {
+		t.Fatalf("of %d bytes came %d, error %v", size, len(got), err)
+	}
+}
+
+// Kept as a whole, a body that its target does not finish is a page.
+func TestWireTargetDiesInALongBodyThatIsKept(t *testing.T) {
+	w := newBufferingWire(t, func(rw http.ResponseWriter, r *http.Request) {
+		rw.Header().Set("Content-Length", fmt.Sprint(900<<10))
+		rw.Write(content(800 << 10))
+		panic(http.ErrAbortHandler)
+	}, upstream.Options{})
+	response, err := http.Get(w.url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response.Body.Close()
+	expect(t, "status", response.StatusCode, 502)
+	w.expectLogged(t, 502)
 }
 
 func TestWireTargetDiesInALongBody(t *testing.T) {

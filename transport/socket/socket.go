@@ -76,9 +76,13 @@ func (o *operation) end(name string, err error) (int, error) {
 	o.bytes = nil
 	operations.Put(o)
 	if err == nil && errno != 0 {
-		err = &net.OpError{Op: name, Net: "tcp", Err: os.NewSyscallError(name, errno)}
+		err = failed(name, errno)
 	}
 	return n, err
+}
+
+func failed(name string, errno syscall.Errno) error {
+	return &net.OpError{Op: name, Net: "tcp", Err: os.NewSyscallError(name, errno)}
 }
 
 // Read implements io.Reader.

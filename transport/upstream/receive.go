@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"time"
 
 	"kamal-proxy/transport/exchange"
@@ -173,19 +172,13 @@ func (x *call) Ready() bool {
 
 var _ exchange.Source = (*call)(nil)
 
-// Rest implements exchange.Source, as does Took.
-func (x *call) Rest() (*net.TCPConn, int64) {
-	if x.closed.Load() {
-		return nil, 0
+// Fill implements exchange.Source.
+func (x *call) Fill(pipe *socket.Pipe, least int64) int {
+	if x.closed.Load() || socket.TCP(x.conn.Conn) == nil {
+		return 0
 	}
-	conn := socket.TCP(x.conn.Conn)
-	if conn == nil {
-		return nil, 0
-	}
-	return conn, x.conn.reader.Body().Rest()
+	return x.conn.reader.Body().Fill(pipe, x.conn.Conn, least)
 }
-
-func (x *call) Took(n int64) { x.conn.reader.Body().Took(n) }
 
 // explain makes an error of Send from that of a read.
 func (x *call) explain(err error) error {
