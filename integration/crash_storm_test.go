@@ -12,7 +12,7 @@ import (
 // connections for alive.
 const crashSlack = 50 * time.Millisecond
 
-// Workers are killed under load at a constant rate, with a deploy in both
+// Workers are killed under load at a constant rate, with a deploy in all
 // services after each. Only what was under way at a kill may fail, and nobody
 // is refused, though a new worker has to start.
 func TestCrashStorm(t *testing.T) {
@@ -24,14 +24,14 @@ func TestCrashStorm(t *testing.T) {
 	var kills []kill
 	n := either(20, 2)
 	for i := range n {
-		s.awaitBusy(s.services[0].now)
+		s.awaitBusy(s.services[0])
 		from := time.Now()
 		gone := d.crash()
 		kills = append(kills, kill{from, gone.Add(crashSlack)})
 		d.awaitSuccessor(i + 1)
 		s.deploys(1)
 	}
-	s.tally.note("%d kills, %d deploys", n, s.services[0].deploys+s.services[1].deploys)
+	s.tally.note("%d kills, %d deploys", n, s.made())
 	s.end("crash storm; what is lost was under way at a kill")
 	for _, o := range s.tally.losses() {
 		if refusal(o.err) {

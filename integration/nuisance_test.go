@@ -2,7 +2,6 @@ package integration
 
 import (
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -11,8 +10,6 @@ import (
 	"sync"
 	"testing"
 	"time"
-
-	"github.com/quic-go/quic-go/http3"
 )
 
 // nuisances are what a proxy meets beside honest requests, over and over.
@@ -21,7 +18,6 @@ type nuisances struct {
 	d    *daemon
 	s    *storm
 	app  *app // of the services that come, go and pause
-	quic *http.Client
 	stop chan struct{}
 	done sync.WaitGroup
 	made int // services that came and went
@@ -44,7 +40,6 @@ func (n *nuisances) every(pause time.Duration, do func()) {
 func (n *nuisances) end() {
 	close(n.stop)
 	n.done.Wait()
-	n.quic.Transport.(*http3.Transport).Close()
 }
 
 // open is a connection to the plain port; nil is a fault that is told.
@@ -128,18 +123,6 @@ func (n *nuisances) failHandshakes() {
 		conn.Close()
 		n.t.Error("a handshake for a name that nobody has succeeds")
 	}
-}
-
-func (n *nuisances) fetchHTTP3(host string) {
-	begun := time.Now()
-	response, err := n.quic.Get("https://" + host + "/")
-	if err == nil {
-		var body string
-		if body, err = whole(response); err == nil && body != page {
-			err = errors.New("a wrong page")
-		}
-	}
-	n.s.tally.add(outcome{"HTTP/3 GET", begun, time.Since(begun), err})
 }
 
 // pauseAndResume holds requests, of which one leaves, and has the others

@@ -40,7 +40,7 @@ func TestSoak(t *testing.T) {
 	n := startNuisances(t, s)
 	watch := watchUsage(d, soakTime(t))
 	n.end()
-	s.tally.note("%d deploys of the two services", s.services[0].deploys+s.services[1].deploys)
+	s.tally.note("%d deploys of its services", s.made())
 	s.end("soak")
 	s.tally.nothingLost(t)
 	watch.print(t)
@@ -119,13 +119,12 @@ func (s samples) median() usage {
 
 // startNuisances begins all that a proxy meets beside honest requests.
 func startNuisances(t *testing.T, s *storm) *nuisances {
-	n := &nuisances{t: t, d: s.d, s: s, stop: make(chan struct{}), app: startApp(t, "soaked"), quic: overQUIC(t, s.d, s.pool)}
+	n := &nuisances{t: t, d: s.d, s: s, stop: make(chan struct{}), app: startApp(t, "soaked")}
 	n.every(5*time.Second, func() { s.deploys(1) })
-	for _, host := range []string{plainHost, bufferedHost} {
+	for _, host := range stormHosts {
 		n.every(200*time.Millisecond, func() { n.abortUpload(host) })
 		n.every(300*time.Millisecond, func() { n.leaveEarly(host) })
 		n.every(time.Second, func() { n.readSlowly(host) })
-		n.every(500*time.Millisecond, func() { n.fetchHTTP3(host) })
 	}
 	n.every(400*time.Millisecond, n.sayHalfAHead)
 	n.every(200*time.Millisecond, n.failHandshakes)

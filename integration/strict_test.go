@@ -120,6 +120,21 @@ func exchangeOnce(conn net.Conn, r *bufio.Reader, host, body string) (closes boo
 	return response.Close, nil
 }
 
+// overQUIC sends requests one after the other on one HTTP/3 connection.
+func (s *strict) overQUIC(client *http.Client, host string) {
+	s.done.Go(func() {
+		defer client.Transport.(io.Closer).Close()
+		for s.wait() {
+			begun := time.Now()
+			body, err := fetch(client, "https://"+host+"/")
+			if err == nil && body != page {
+				err = fmt.Errorf("a wrong answer of %d bytes", len(body))
+			}
+			s.tally.add(outcome{"HTTP/3 GET", begun, time.Since(begun), err})
+		}
+	})
+}
+
 // webSocket opens one socket after the other; each has frames echoed until it
 // is told to go.
 func (s *strict) webSocket(kind, host string) {

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Upgrades under load at a constant rate, each followed by a deploy in both
+// Upgrades under load at a constant rate, each followed by a deploy in all
 // services whose old targets are gone at once, though the process before may
 // still have had requests on them.
 func TestUpgradeStorm(t *testing.T) {
@@ -16,13 +16,13 @@ func TestUpgradeStorm(t *testing.T) {
 	n := either(20, 3)
 	var longest time.Duration
 	for range n {
-		s.awaitBusy(s.services[0].now)
+		s.awaitBusy(s.services[0])
 		begun := time.Now()
 		d.upgrade()
 		longest = max(longest, time.Since(begun))
 		s.deploys(1)
 	}
-	s.tally.note("%d upgrades, the longest of %s; %d deploys", n, longest.Round(time.Millisecond), s.services[0].deploys+s.services[1].deploys)
+	s.tally.note("%d upgrades, the longest of %s; %d deploys", n, longest.Round(time.Millisecond), s.made())
 	s.end("upgrade storm")
 	s.tally.nothingLost(t)
 	awaitOnlyNewest(t, d)
@@ -37,11 +37,11 @@ func TestUpgradeStormBesideDeploys(t *testing.T) {
 	var beside sync.WaitGroup
 	beside.Go(func() { s.deploys(n) })
 	for range n {
-		s.awaitBusy(s.services[0].now)
+		s.awaitBusy(s.services[0])
 		d.upgrade()
 	}
 	beside.Wait()
-	s.tally.note("%d upgrades beside %d deploys", n, s.services[0].deploys+s.services[1].deploys)
+	s.tally.note("%d upgrades beside %d deploys", n, s.made())
 	s.end("upgrades beside deploys")
 	s.tally.nothingLost(t)
 	awaitOnlyNewest(t, d)
