@@ -66,6 +66,7 @@ func (s *service) grant(r *Route) bool {
 	}
 	v.Target, v.TargetName, v.Lease = t.upstream, t.name, s.lease(p, t, r.Cut)
 	v.KeepToWriter = len(p.readers.targets) > 0 && writes(&r.Facts, s.policy)
+	v.Others = len(from.ready) > 1 || from == &p.readers || p.before.warm()
 	if s.policy.Options.StripPrefix && r.Prefix != "/" {
 		v.Prefix = r.Prefix
 	}

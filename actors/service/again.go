@@ -37,6 +37,7 @@ func (s *service) again(r *Route) {
 	l := s.lease(p, t, r.Cut)
 	l.tried, _ = old.tried.and(old.target)
 	v.Target, v.TargetName, v.Lease = t.upstream, t.name, l
+	v.Others = !p.retired && l.tried[1] == nil && len(from.ready) > 2
 	if s.policy.Options.Sticky && !p.retired {
 		v.Stick = from.stick(r.Sticky, t)
 	}
@@ -60,12 +61,15 @@ func (s *service) elsewhere(old *Lease, r *Route) (*pool, *rotation, *target) {
 		return p, from, t
 	}
 	before := p.before
-	if !r.unsent || before == nil || before.closed || before.cold {
+	if !r.unsent || !before.warm() {
 		return nil, nil, nil
 	}
 	from, t := before.other(&r.Facts, s.policy, tried)
 	return before, from, t
 }
+
+// warm reports whether a pool that was replaced can still take a request.
+func (p *pool) warm() bool { return p != nil && !p.closed && !p.cold }
 
 // other returns a target that was not tried: a reader for reads, where there is
 // one, else a writer.

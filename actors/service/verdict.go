@@ -20,6 +20,7 @@ type Verdict struct {
 	Lease        *Lease
 	Prefix       string // to strip from the path; empty: none
 	KeepToWriter bool   // set the writer cookie on the response
+	Others       bool   // another target could be asked, if this one does not answer
 	Stick        string // what to set the sticky cookie to; empty: leave it
 
 	// Redirect: to the same path and query

@@ -28,6 +28,7 @@ func (v *visit) again(err error) bool {
 	v.proxy.config.Logger.Debug().Err(err).Str("service", v.entry.Service).Str("target", v.entry.Target).
 		Str("request_id", v.entry.RequestID).Str("next", verdict.TargetName).Msg("Target failed to answer, another one is asked")
 	v.move(&verdict)
+	v.cutoff.deadline = unanswered.Deadline
 	return true
 }
 
@@ -37,7 +38,7 @@ func (v *visit) move(to *service.Verdict) {
 	told := strings.TrimSuffix(h.Get(fieldTarget), v.verdict.TargetName)
 	h.Set(fieldTarget, told+to.TargetName)
 	v.verdict.Target, v.verdict.TargetName, v.verdict.Lease = to.Target, to.TargetName, to.Lease
-	v.verdict.Stick = to.Stick
+	v.verdict.Stick, v.verdict.Others = to.Stick, to.Others
 	v.entry.Target = to.TargetName
 	v.entry.Retries++
 	v.blamed = false

@@ -18,6 +18,9 @@ import (
 type cutoff struct {
 	client context.Context // the exchange's
 
+	deadline time.Time // of a request that was sent again; zero: there is none
+	hurried  bool      // another target can be asked
+
 	mu       sync.Mutex
 	cause    error         // why it has ended; nil: it has not, or nobody had to know
 	done     chan struct{} // nil: nobody has asked for it
@@ -38,6 +41,7 @@ type watch struct{ f func() } // nil: stopped, or run
 var (
 	_ context.Context    = (*cutoff)(nil)
 	_ upstream.Watchable = (*cutoff)(nil)
+	_ upstream.Hurried   = (*cutoff)(nil)
 )
 
 // cut ends the request, and wakes it where it waits for its client. It does
@@ -209,6 +213,18 @@ func (c *cutoff) Err() error {
 	return c.why()
 }
 
-func (c *cutoff) Deadline() (time.Time, bool) { return time.Time{}, false }
+func (c *cutoff) Deadline() (time.Time, bool) { return c.deadline, !c.deadline.IsZero() }
+
+// connectWithin is how long a target may take to accept a connection, where
+// there is another one: a packet that was lost is sent again after a second.
+const connectWithin = 2 * time.Second
+
+// ConnectWithin implements upstream.Hurried.
+func (c *cutoff) ConnectWithin() time.Duration {
+	if c.hurried {
+		return connectWithin
+	}
+	return 0
+}
 
 func (c *cutoff) Value(any) any { return nil }

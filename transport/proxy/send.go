@@ -16,6 +16,7 @@ func (v *visit) send() bool {
 			v.fail(errNotSender)
 			return false
 		}
+		v.cutoff.hurried = v.verdict.Others
 		response, err := target.Send(v.cutoff, v.request, v.inform)
 		if err == nil {
 			v.response = response

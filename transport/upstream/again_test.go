@@ -3,6 +3,7 @@ package upstream_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"net"
 	"net/http/httputil"
@@ -10,6 +11,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/iotest"
+	"time"
 
 	"kamal-proxy/transport/exchange"
 	"kamal-proxy/transport/upstream"
@@ -187,3 +190,132 @@ func TestBodySaysWhetherItIsReady(t *testing.T) {
 		t.Error("the end has come, but is not ready")
 	}
 }
+
+// unansweredBy sends r, which must fail in a way that lets it be sent again.
+func unansweredBy(t *testing.T, u *upstream.Target, r *exchange.Request, unsent bool) *upstream.UnansweredError {
+	t.Helper()
+	res, err := u.Send(context.Background(), r, nil)
+	var unanswered *upstream.UnansweredError
+	if !errors.As(err, &unanswered) {
+		if res != nil {
+			res.Close()
+		}
+		t.Fatalf("it ended with %v, which is not to be sent again", err)
+	}
+	if unanswered.Unsent != unsent {
+		t.Errorf("that it was never sent is %t", unanswered.Unsent)
+	}
+	return unanswered
+}
+
+// The body of a request that could not be sent begins anew, whether it is kept
+// or comes from a client; and so again.
+func TestRequestThatWasNeverSentIsWhole(t *testing.T) {
+	u := target(t, upstream.Options{Address: "127.0.0.1:1", ResponseTimeout: time.Minute})
+	for _, size := range []int{0, 1, 1000, 64 << 10, 64<<10 + 1, 1 << 20} {
+		content := ordered(size)
+		for kind, body := range map[string]io.Reader{
+			"kept":      &kept{Reader: bytes.NewReader(content)},
+			"at once":   struct{ io.Reader }{bytes.NewReader(content)},
+			"in pieces": iotest.OneByteReader(bytes.NewReader(content)),
+		} {
+			for _, length := range []int64{int64(size), -1} {
+				r := get("/")
+				r.Method, r.Body, r.ContentLength = "POST", body, length
+				for range 3 {
+					e := unansweredBy(t, u, r, true)
+					if left := time.Until(e.Deadline); left <= 0 || left > time.Minute || !errors.Is(e, upstream.ErrUnreachable) {
+						t.Fatalf("%v, with %v left", e, left)
+					}
+				}
+				if got, err := io.ReadAll(r.Body); err != nil || !bytes.Equal(got, content) {
+					t.Errorf("of %d bytes %s, %d announced, %d are left, %v", size, kind, length, len(got), err)
+				}
+				if k, ok := body.(*kept); ok {
+					k.Rewind()
+				} else if kind == "at once" {
+					body = struct{ io.Reader }{bytes.NewReader(content)}
+				} else {
+					body = iotest.OneByteReader(bytes.NewReader(content))
+				}
+			}
+		}
+	}
+}
+
+func TestWhatMayBeSentToAnotherTarget(t *testing.T) {
+	for _, c := range []struct {
+		what   string
+		method string
+		answer func(p *peer)
+		want   bool
+	}{
+		{"no answer", "GET", func(p *peer) {}, true},
+		{"no answer to a PUT", "PUT", func(p *peer) {}, true},
+		{"no answer to a POST", "POST", func(p *peer) {}, false},
+		{"no answer to a PATCH", "PATCH", func(p *peer) {}, false},
+		{"half a line", "GET", func(p *peer) { p.say("HTT") }, false},
+		{"an interim answer", "GET", func(p *peer) { p.say("HTTP/1.1 103 Early Hints\r\n\r\n") }, false},
+		{"half a head", "GET", func(p *peer) { p.say("HTTP/1.1 200 OK\r\nA: b\r\n") }, false},
+		{"what is not HTTP", "GET", func(p *peer) { p.say("SSH-2.0-x\r\n\r\n") }, false},
+	} {
+		address := listen(t, func(_ int, p *peer) {
+			p.head()
+			if c.method != "GET" {
+				p.body(4)
+			}
+			c.answer(p)
+		})
+		u := target(t, upstream.Options{Address: address})
+		r := get("/")
+		if c.method != "GET" {
+			r = post("body")
+			r.Method = c.method
+		}
+		res, err := u.Send(context.Background(), r, nil)
+		if err == nil {
+			res.Close()
+			t.Fatalf("%s: there is an answer", c.what)
+		}
+		var unanswered *upstream.UnansweredError
+		if got := errors.As(err, &unanswered); got != c.want {
+			t.Errorf("%s (%v): to be sent again: %t, want %t", c.what, err, got, c.want)
+		}
+	}
+}
+
+// hurried is a context of a request that can go elsewhere.
+type hurried struct{ context.Context }
+
+func (hurried) ConnectWithin() time.Duration { return 20 * time.Millisecond }
+
+func TestAConnectionMayTakeLessTimeWhereThereIsAnotherTarget(t *testing.T) {
+	u := target(t, upstream.Options{Address: "x", ResponseTimeout: time.Minute, DialContext: waitForEnd})
+	_, err := u.Send(hurried{context.Background()}, get("/"), nil)
+	var unanswered *upstream.UnansweredError
+	if !errors.As(err, &unanswered) || !unanswered.Unsent || !errors.Is(err, upstream.ErrUnreachable) {
+		t.Errorf("it ended with %v", err)
+	}
+}
+
+// The time that one target has used is not given to the next one, too.
+func TestADeadlineCountsAsTheResponseTimeout(t *testing.T) {
+	address := listen(t, func(_ int, p *peer) {
+		p.head()
+		io.ReadAll(p.in)
+	})
+	u := target(t, upstream.Options{Address: address, ResponseTimeout: time.Minute})
+	ctx, cancel := context.WithDeadline(context.Background(), time.Now().Add(time.Hour))
+	defer cancel()
+	_, err := u.Send(until{ctx, time.Now().Add(50 * time.Millisecond)}, get("/"), nil)
+	if !errors.Is(err, upstream.ErrTimeout) {
+		t.Errorf("it ended with %v", err)
+	}
+}
+
+type until struct {
+	context.Context
+	deadline time.Time
+}
+
+func (u until) Deadline() (time.Time, bool) { return u.deadline, true }

@@ -131,6 +131,9 @@ func (x *call) do() error {
 		return err
 	}
 	deadline := x.deadline()
+	if until, has := x.ctx.Deadline(); has && (deadline.IsZero() || until.Before(deadline)) {
+		deadline = until
+	}
 	if c := x.target.take(); c != nil {
 		err := x.try(c, deadline)
 		if err == nil || !x.mayRepeat(err) {
@@ -143,19 +146,19 @@ func (x *call) do() error {
 	}
 	c, err := x.target.dial(x.ctx, deadline)
 	if err != nil {
-		return x.undone(err, errors.Is(err, ErrUnreachable) && x.inHand(), true)
+		return x.undone(err, errors.Is(err, ErrUnreachable) && x.inHand(), true, deadline)
 	}
 	err = x.try(c, deadline)
 	if err == nil {
 		return nil
 	}
 	repeatable := x.mayRepeat(err)
-	return x.undone(x.explain(err), repeatable, repeatable && !idempotent(x.request.Method))
+	return x.undone(x.explain(err), repeatable, repeatable && !idempotent(x.request.Method), deadline)
 }
 
 // undone makes an error of Send from err where the request can be sent again,
 // and its body ready for that.
-func (x *call) undone(err error, repeatable, unsent bool) error {
+func (x *call) undone(err error, repeatable, unsent bool, deadline time.Time) error {
 	if !repeatable {
 		return err
 	}
@@ -164,7 +167,7 @@ func (x *call) undone(err error, repeatable, unsent bool) error {
 	} else if len(x.out.part) > 0 {
 		x.request.Body = newReplay(x.out.part, x.request.Body)
 	}
-	return &UnansweredError{Err: err, Unsent: unsent}
+	return &UnansweredError{Err: err, Unsent: unsent, Deadline: deadline}
 }
 
 // try sends the request on c and reads the response's head.

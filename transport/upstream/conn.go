@@ -43,6 +43,11 @@ func (t *Target) dial(ctx context.Context, deadline time.Time) (*conn, error) {
 	if limit.IsZero() {
 		limit = time.Now().Add(t.options.DialTimeout)
 	}
+	if h, ok := ctx.(Hurried); ok {
+		if within := h.ConnectWithin(); within > 0 && time.Until(limit) > within {
+			limit = time.Now().Add(within)
+		}
+	}
 	dialing, cancel := context.WithDeadline(ctx, limit)
 	defer cancel()
 	nc, err := t.options.DialContext(dialing, "tcp", t.options.Address)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"time"
 )
 
 var (
@@ -27,6 +28,9 @@ var (
 type UnansweredError struct {
 	Err    error
 	Unsent bool // the target cannot have read any of it
+	// Deadline is the end of its ResponseTimeout; zero: there is none. It holds
+	// for the next Send, too, if its ctx has it.
+	Deadline time.Time
 }
 
 func (e *UnansweredError) Error() string { return e.Err.Error() }

@@ -98,7 +98,8 @@ func New(o Options) *Target {
 //
 // The response's Body has a method Ready() bool: whether a Read would not wait.
 //
-// Watching ctx costs about half a microsecond; less if it is Watchable, and
+// ctx's deadline counts only until the head of the response is there, as a
+// ResponseTimeout does. Watching ctx costs about half a microsecond; less if it is Watchable, and
 // nothing if it cannot end.
 func (t *Target) Send(ctx context.Context, r *exchange.Request, interim func(status int, h exchange.Header) error) (*exchange.Response, error) {
 	if ctx.Err() != nil {
@@ -123,6 +124,14 @@ type Watchable interface {
 	Watch(Interrupter)
 	// Unwatch ends that, and reports whether it was in time.
 	Unwatch() bool
+}
+
+// Hurried is a context of a request that can go elsewhere.
+type Hurried interface {
+	context.Context
+	// ConnectWithin is how long a connection may take to be made; 0: as long as
+	// the request has time. A target that takes longer is unreachable.
+	ConnectWithin() time.Duration
 }
 
 // Interrupter is a call as a Watchable knows it.
