@@ -23,6 +23,7 @@ type call struct {
 	out      outgoing
 	answered bool // something of a response was read
 	done     bool // the caller has the response
+	early    bool // the final head came before all of the request had been received: who knows what will be read of it
 	closed   atomic.Bool
 	watched  bool
 	unwatch  func() bool   // where ctx is not Watchable

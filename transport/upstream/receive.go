@@ -73,6 +73,7 @@ func (x *call) accept() error {
 	if res.Status == 101 {
 		return x.acceptTunnel()
 	}
+	x.early = x.pumped != nil && !c.received()
 	x.mu.Lock()
 	x.headIn = true
 	if x.ended == nil && !c.reader.Body().Here() {
@@ -241,5 +242,20 @@ func (x *call) Close() error {
 func (x *call) reusable() bool {
 	reader := x.conn.reader
 	return x.response.Tunnel == nil && x.reason() == nil &&
-		reader.KeepAlive() && reader.Body().Done() && len(reader.Buffered()) == 0
+		reader.KeepAlive() && reader.Body().Done() && len(reader.Buffered()) == 0 &&
+		!strange(x.request) && !x.early
+}
+
+// strange tells a request with a body where none has a meaning (RFC 9110,
+// sections 9.3.1, 9.3.2, 9.3.5 and 9.3.8): some targets do not read it, and take
+// it for the next request.
+func strange(r *exchange.Request) bool {
+	if r.ContentLength == 0 {
+		return false
+	}
+	switch r.Method {
+	case "GET", "HEAD", "DELETE", "TRACE":
+		return true
+	}
+	return false
 }

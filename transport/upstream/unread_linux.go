@@ -29,6 +29,13 @@ func (c *conn) unread() bool {
 	return false
 }
 
+// received reports whether the target's kernel has acknowledged all that was
+// written.
+func (c *conn) received() bool {
+	info, err := c.info()
+	return err == nil && info.Notsent_bytes == 0 && info.Unacked == 0
+}
+
 func (c *conn) info() (info *unix.TCPInfo, err error) {
 	failed := c.raw.Control(func(fd uintptr) {
 		info, err = unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO)
