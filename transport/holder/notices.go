@@ -89,7 +89,7 @@ func (n *notices) read() {
 // settle gives all messages that were sent before it was called to noticed.
 func (n *notices) settle(noticed func(notice)) {
 	sent := make(chan error, 1)
-	go func() { sent <- n.mark() }()
+	go func() { sent <- say(n.name, n.marker) }()
 	for {
 		select {
 		case message := <-n.arrived:
@@ -105,13 +105,13 @@ func (n *notices) settle(noticed func(notice)) {
 	}
 }
 
-func (n *notices) mark() error {
-	conn, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: n.name, Net: "unixgram"})
+func say(name, message string) error {
+	conn, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: name, Net: "unixgram"})
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
-	_, err = conn.Write([]byte(n.marker))
+	_, err = conn.Write([]byte(message))
 	return err
 }
 
