@@ -3,6 +3,8 @@ package main
 import (
 	"io"
 	"os"
+	"os/signal"
+	"syscall"
 	"time"
 
 	"kamal-proxy/cli"
@@ -17,6 +19,7 @@ const graceForWorkers = 3 * time.Second
 // hold is serve for process number 1: it holds the ports, and a worker serves
 // them. It returns the code to exit with.
 func hold(o cli.RunOptions, stdout io.Writer) (code int, err error) {
+	signal.Ignore(syscall.SIGPIPE) // as in watchSignals
 	lines := accesslog.NewWriter(stdout)
 	defer lines.Close()
 	d := &daemon{options: o, log: accesslog.Setup(lines, o.Debug)}

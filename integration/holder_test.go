@@ -126,7 +126,7 @@ func (c *crashes) during(began, ended time.Time) bool {
 
 // A worker that is killed under load costs the requests that it had, and no
 // other: connections that come in meanwhile are not refused, but wait.
-func TestKilledWorkersCostWhatTheyHad(t *testing.T) {
+func TestStormOfKilledWorkers(t *testing.T) {
 	kills := 5
 	if long() {
 		kills = 20

@@ -78,7 +78,7 @@ func take(step string) {
 		signal.Notify(told, syscall.SIGTERM)
 	case "last": // until TERM, and then some
 		<-told
-		time.Sleep(100 * time.Millisecond)
+		time.Sleep(100 * time.Millisecond) // what it had begun
 	case "deaf":
 		signal.Ignore(syscall.SIGTERM)
 	case "die":
@@ -93,6 +93,8 @@ func take(step string) {
 		err = manager.HandOver(heir.Process.Pid, "Serving")
 	case "mark":
 		err = os.WriteFile(os.Getenv("MARK"), []byte(os.Getenv("WATCHDOG_USEC")), 0o600)
+	case "done":
+		err = os.WriteFile(os.Getenv("MARK")+".done", nil, 0o600)
 	case "marked":
 		for {
 			if _, err := os.Stat(os.Getenv("MARK")); err == nil {
@@ -263,6 +265,18 @@ func TestASuccessorIsTheWorker(t *testing.T) {
 	tr.signals <- syscall.SIGTERM
 	tr.ends(0)
 	tr.started(1)
+}
+
+// What an elder has begun it finishes, also when all are told to end.
+func TestAnElderIsWaitedFor(t *testing.T) {
+	t.Setenv("HEIR", "ready+listen+mark+last")
+	tr := begin(t, "ready+start:HEIR+marked+listen+name+last+done")
+	tr.until("Worker replaced", 1)
+	tr.signals <- syscall.SIGTERM
+	tr.ends(0)
+	if _, err := os.Stat(filepath.Join(tr.dir, "mark.done")); err != nil {
+		t.Errorf("the elder was not told to end, or not waited for: %v", err)
+	}
 }
 
 // Whoever dies before it could name the one that serves in its place does not
