@@ -88,6 +88,49 @@ func TestServiceManagerHearsHowItIs(t *testing.T) {
 	}
 }
 
+func TestServiceManagerHearsOfAnUpgrade(t *testing.T) {
+	m := newManager(t)
+	d := newDaemon(t)
+	t.Cleanup(d.endLineage)
+	d.env = []string{"NOTIFY_SOCKET=" + m.path, "WATCHDOG_USEC=1000000"}
+	d.start()
+	m.hears("READY=1")
+
+	d.run("upgrade", "--binary", filepath.Join(d.home, "none"))
+	if got := m.hears("RELOADING=1"); !strings.HasPrefix(got[1], "MONOTONIC_USEC=") {
+		t.Errorf("an upgrade begins with %q, want the time in it", got)
+	}
+	if got := m.hears("READY=1"); !slices.Contains(got, "MAINPID="+strconv.Itoa(d.newest())) {
+		t.Errorf("a failed upgrade ends with %q, want the same process", got)
+	}
+
+	old := d.newest()
+	d.upgrade()
+	m.hears("RELOADING=1")
+	main := "MAINPID=" + strconv.Itoa(d.newest())
+	if got := m.hears("READY=1"); got[0] != main {
+		t.Errorf("an upgrade ends with %q, want %s", got, main)
+	}
+	awaitEnd(t, old)
+	syscall.Kill(d.newest(), syscall.SIGTERM)
+	for ready, alive := 0, 0; ; {
+		message := m.next(patience)
+		switch {
+		case slices.Contains(message, "WATCHDOG=1"):
+			alive++
+		case slices.Contains(message, "READY=1"):
+			ready++
+		case slices.Contains(message, "STOPPING=1"):
+			if ready != 1 || alive == 0 {
+				t.Errorf("the new process said %d times that it is ready, and %d times that it is alive", ready, alive)
+			}
+			return
+		default:
+			t.Fatalf("the manager heard %q", message)
+		}
+	}
+}
+
 // The sockets of a socket unit are served, and stay systemd's when the service
 // ends: who connects meanwhile is served by the next one.
 func TestSocketActivation(t *testing.T) {
@@ -146,6 +189,42 @@ func TestSocketActivation(t *testing.T) {
 	if n, err := early.Read(answer); err != nil || string(answer[:n]) != "HTTP/1.1 200 OK" {
 		t.Errorf("who connected before the service ran got %q, %v, want 200", answer[:n], err)
 	}
+}
+
+// systemd's own tool starts the proxy when somebody connects.
+func TestSystemdsOwnActivation(t *testing.T) {
+	tool, err := exec.LookPath("systemd-socket-activate")
+	if err != nil {
+		t.Skip("NOT CHECKED: systemd-socket-activate, of Debian's systemd, is not there")
+	}
+	d := newDaemon(t)
+	d.env = []string{"HOME=" + d.home}
+	plain, secure := freeAddress(t), freeAddress(t)
+	cmd := exec.Command(tool, "--listen="+plain, "--listen="+secure, "--fdname=http:https",
+		"--setenv=HOME="+d.home, "--setenv=XDG_RUNTIME_DIR="+d.home, program, "run")
+	cmd.Env = d.environment()
+	log := &logBuffer{}
+	cmd.Stdout, cmd.Stderr = log, log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer cmd.Wait()
+	defer cmd.Process.Signal(syscall.SIGTERM)
+	eventually(t, "who connects is answered", func() error {
+		conn, err := net.Dial("tcp", plain)
+		if err != nil {
+			return err
+		}
+		defer conn.Close()
+		conn.SetDeadline(time.Now().Add(patience))
+		conn.Write([]byte("GET / HTTP/1.1\r\nHost: a.example\r\n\r\n"))
+		answer := make([]byte, 12)
+		if n, err := conn.Read(answer); err != nil || string(answer[:n]) != "HTTP/1.1 404" {
+			t.Fatalf("got %q, %v, want the proxy's 404; the log:\n%s", answer[:n], err, log)
+		}
+		return nil
+	})
 }
 
 func fileOf(t *testing.T, l net.Listener) *os.File {
