@@ -47,6 +47,9 @@ func (r *Reader) Reset(src io.Reader) {
 	r.body.begin(noBody, 0)
 }
 
+// Limit changes what the heads from here on may take.
+func (r *Reader) Limit(limits Limits) { r.limits = limits.orDefault() }
+
 // Release gives the buffer back if no unread byte is in it. Strings of the
 // last message must not be used any more.
 func (r *Reader) Release() {

@@ -317,27 +317,35 @@ func TestConnectionCloseAndMaxRequestsRetire(t *testing.T) {
 	}
 }
 
-func TestTheLongestIdleGoesFirst(t *testing.T) {
+func TestIdleConnectionsAreDismissed(t *testing.T) {
 	h, exchanges, release := held()
 	s := serve(t, h)
 	busy := s.dial(t)
 	busy.request(1, true, get...)
 	receive(t, exchanges)
-	var idle []*client
-	for range 2 { // one after the other
-		c := s.dial(t)
-		c.WritePing(false, [8]byte{})
-		c.want("pong", 0)
-		idle = append(idle, c)
-	}
-	for _, c := range idle {
-		if !s.RetireIdle() {
-			t.Fatal("none is idle")
+	begun := time.Now()
+	idle := s.dial(t)
+	idle.WritePing(false, [8]byte{})
+	idle.want("pong", 0)
+	var dismissals []func() bool
+	s.EachIdle(func(since time.Time, dismiss func() bool) {
+		if since.Before(begun) || since.After(time.Now()) {
+			t.Errorf("idle since %v", since)
 		}
-		c.want("goaway", 0)
+		dismissals = append(dismissals, dismiss)
+	})
+	if len(dismissals) != 1 {
+		t.Fatalf("%d are idle", len(dismissals))
 	}
-	if s.RetireIdle() {
-		t.Error("a busy one was retired")
+	if !dismissals[0]() || dismissals[0]() {
+		t.Error("it is not dismissed once")
+	}
+	if e := idle.goaway(); e.number != 0 || e.code != http2.ErrCodeNo {
+		t.Errorf("got %v", e)
+	}
+	eventually(t, "it is gone, although its client does nothing", func() bool { return s.Count() == 1 })
+	if d := time.Since(begun); d > lingerTime/2 {
+		t.Errorf("after %v", d)
 	}
 	close(release)
 	busy.answer(1)

@@ -66,5 +66,24 @@ func (c *conn) endIfDone() {
 func (c *conn) idleSince() (since time.Time, idle bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.lastEnd, c.running == 0 && !c.retiring && !c.ending && !c.broken
+	return c.lastEnd, c.running == 0 && !c.ending && !c.broken
+}
+
+// dismissTime is how long a dismissed connection's last word may take.
+const dismissTime = 100 * time.Millisecond
+
+// dismiss ends the connection soon, if it is without a stream: what its client
+// begins in this moment, it is told to begin elsewhere. It reports whether it was.
+func (c *conn) dismiss() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.running > 0 || c.ending || c.broken {
+		return false
+	}
+	c.retiring, c.refusing, c.accepted, c.ending = true, true, c.lastID, true
+	c.control()
+	c.out.pending = appendGoAway(c.out.pending, c.lastID, noError, "")
+	c.kick()
+	time.AfterFunc(dismissTime, c.cut)
+	return true
 }

@@ -99,20 +99,14 @@ func (s *Server) Count() int {
 	return len(s.conns)
 }
 
-// RetireIdle has the connection go that has been without a stream for longest,
-// and reports whether there was one.
-func (s *Server) RetireIdle() bool {
-	var longest *conn
-	var since time.Time
+// EachIdle calls f with each connection that is without a stream, and since
+// when. dismiss ends it within a moment, if that is so still, and reports that.
+func (s *Server) EachIdle(f func(since time.Time, dismiss func() bool)) {
 	s.each(func(c *conn) {
-		if t, idle := c.idleSince(); idle && (longest == nil || t.Before(since)) {
-			longest, since = c, t
+		if since, idle := c.idleSince(); idle {
+			f(since, c.dismiss)
 		}
 	})
-	if longest != nil {
-		longest.retire()
-	}
-	return longest != nil
 }
 
 // Retire has all connections go in good order (GOAWAY), and those that are still

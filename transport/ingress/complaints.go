@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -18,6 +19,7 @@ const complaintsInterval = time.Minute
 type complaints struct {
 	log   zerolog.Logger
 	about string // what failed; empty: TLS handshakes
+	total atomic.Uint64
 
 	mu     sync.Mutex
 	failed int    // handshakes since the last summary
@@ -45,6 +47,7 @@ func (c *complaints) add(client string, err error) {
 }
 
 func (c *complaints) count(text string) {
+	c.total.Add(1)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.failed++

@@ -17,10 +17,11 @@ import (
 // conn is one HTTP/1.x connection, served by one goroutine. Between requests it
 // has no buffers and no exchange:
 //
-//	handshake, busy -> idle -> busy -> idle -> … -> closed
+//	greeting -> idle -> busy -> idle -> … -> closed
+//	                  reading (a head that comes in parts)
 //
 // closeIdle closes it while it is idle, without a race against the first byte of
-// a request. A goroutine that has served a request has a stack to match:
+// a request; turnAway while it is reading or greeting, too. A goroutine that has served a request has a stack to match:
 // when no other one follows soon, a new goroutine waits in its place.
 type conn struct {
 	server *Server
@@ -30,7 +31,9 @@ type conn struct {
 	peer   peer
 
 	state   atomic.Int32
-	quiet   atomic.Int64                 // since when it is idle, in ns of Unix time
+	quiet   atomic.Int64                 // since when it is idle, greeting or reading, in ns of Unix time
+	desk    desk                         // of its handshake
+	joined  bool                         // the crowd
 	current atomic.Pointer[wireExchange] // set from a request's head to its end
 	x       *wireExchange                // nil while idle
 	inlet   inlet
@@ -45,8 +48,10 @@ type conn struct {
 const restAfter = 100 * time.Millisecond
 
 const (
-	busy int32 = iota // or in its handshake
+	greeting int32 = iota // before the first request: a handshake, say
 	idle
+	busy
+	reading
 	closed
 	passed // on to HTTP/2
 )
@@ -61,6 +66,8 @@ func newConn(s *Server, socket net.Conn) *conn {
 		c.raw, _ = sc.SyscallConn()
 	}
 	c.peer = peerOf(c.stream)
+	c.quiet.Store(time.Now().UnixNano())
+	c.desk.crowd = s.crowd
 	c.inlet.open(c)
 	return c
 }
@@ -68,9 +75,20 @@ func newConn(s *Server, socket net.Conn) *conn {
 // serve serves the connection from its start.
 func (c *conn) serve() {
 	defer c.end()
-	if c.introduced() && (c.server.tls == nil || c.shakeHands()) {
+	if c.introduced() && c.admitted() && (c.server.tls == nil || c.shakeHands()) {
 		c.serveRequests()
 	}
+}
+
+var errTooMany = errors.New("its client has as many connections as one may have")
+
+// admitted reports whether the client may have another connection.
+func (c *conn) admitted() bool {
+	c.joined = c.server.crowd.join(c.peer.client.Addr())
+	if !c.joined {
+		c.server.refusals.add(c.peer.client.String(), errTooMany)
+	}
+	return c.joined
 }
 
 // resume serves the connection from a long wait on.
@@ -90,11 +108,15 @@ func (c *conn) end() {
 	if cause := recover(); cause != nil {
 		c.panicked(cause)
 	}
-	switch {
-	case c.resting:
+	if c.resting {
 		c.resting, c.rested = false, true
 		go c.resume()
-	case c.state.Load() != passed:
+		return
+	}
+	if c.joined {
+		c.server.crowd.part(c.peer.client.Addr())
+	}
+	if c.state.Load() != passed {
 		c.inlet.close()
 		c.stream.Close()
 		c.server.conns.remove(c)
@@ -144,7 +166,7 @@ func (c *conn) await(now time.Time) error {
 // exchange serves one request, and reports whether there may be another one.
 func (c *conn) exchange() bool {
 	x := c.x
-	if err := x.receive(); err != nil {
+	if err := x.receive(); err != nil || !c.hasHead() {
 		if c.refuse(err) {
 			c.dismiss()
 			c.linger()
@@ -175,12 +197,20 @@ func (c *conn) rest() (now time.Time) {
 	now = time.Now()
 	if !c.rested {
 		c.quiet.Store(now.UnixNano())
-		c.state.CompareAndSwap(busy, idle)
+		_ = c.state.CompareAndSwap(busy, idle) || c.state.CompareAndSwap(greeting, idle)
 	}
 	return now
 }
 
 func (c *conn) wake() bool { return c.state.CompareAndSwap(idle, busy) }
+
+// hasHead is called when a head is in. It fails if the connection was closed
+// while it came.
+func (c *conn) hasHead() bool {
+	late := c.headBy.IsZero()
+	c.headBy = time.Time{}
+	return late || c.state.CompareAndSwap(reading, busy)
+}
 
 // closeIdle closes the connection if it is idle, and reports whether it was.
 func (c *conn) closeIdle() bool {
@@ -189,6 +219,30 @@ func (c *conn) closeIdle() bool {
 	}
 	c.socket.Close()
 	return true
+}
+
+// turnAway closes the connection to make room, if it is in one of these states.
+func (c *conn) turnAway(states ...int32) bool {
+	for _, state := range states {
+		if c.state.CompareAndSwap(state, closed) {
+			c.socket.Close()
+			c.server.conns.remove(c)
+			return true
+		}
+	}
+	return false
+}
+
+// guest tells whether the connection may make room for others.
+func (c *conn) guest(now time.Time) (g guest, ok bool) {
+	state, since := c.state.Load(), c.quiet.Load()
+	switch {
+	case state == idle:
+		return guest{since: since, dismiss: func() bool { return c.turnAway(idle) }}, true
+	case (state == greeting || state == reading) && since < now.Add(-hesitation).UnixNano():
+		return guest{since: since, hesitating: true, dismiss: func() bool { return c.turnAway(greeting, reading) }}, true
+	}
+	return guest{}, false
 }
 
 // cut breaks the connection off, whatever it does.
@@ -236,7 +290,11 @@ func (g gate) Read(p []byte) (int, error) {
 	if err := g.conn.beforeRead(); err != nil {
 		return 0, err
 	}
+	g.conn.desk.leave()
 	n, err := g.Conn.Read(p)
+	if !g.conn.desk.take() {
+		return 0, os.ErrDeadlineExceeded
+	}
 	if n > 0 && g.conn.x == nil && g.conn.server.draining.Load() {
 		g.conn.quiet.Store(time.Now().UnixNano()) // a part of TLS's, of which a request may come
 	}
@@ -257,8 +315,11 @@ func (c *conn) beforeRead() error {
 	case c.current.Load() != nil:
 		return c.x.waitForBody()
 	case c.headBy.IsZero():
-		c.headBy = time.Now().Add(c.server.headTimeout)
+		now := time.Now()
+		c.headBy = now.Add(c.server.headTimeout)
 		c.setReadDeadline(c.headBy)
+		c.quiet.Store(now.UnixNano())
+		c.state.CompareAndSwap(busy, reading)
 	}
 	return nil
 }

@@ -8,50 +8,33 @@ import (
 // conns are the open connections of a server but for those of HTTP/2, which
 // are only counted.
 type conns struct {
-	most int // that may be open at once; 0: no limit
+	crowd *Crowd
 
 	mu     sync.Mutex
 	open   map[*conn]struct{}
 	passed int           // on to HTTP/2
-	retire func() bool   // has an idle one of those go, if there is one
 	none   chan struct{} // closed when the last one goes; nil: nobody waits
 }
 
-// add takes in a connection. It returns false if there are too many and none of
-// them is idle: else an idle one is closed.
-func (cs *conns) add(c *conn) bool {
+// add takes in a connection that has entered the crowd.
+func (cs *conns) add(c *conn) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
-	if cs.most > 0 && cs.size() >= cs.most && !cs.closeOneIdle() {
-		return false
-	}
 	if cs.open == nil {
 		cs.open = make(map[*conn]struct{})
 	}
 	cs.open[c] = struct{}{}
-	return true
-}
-
-func (cs *conns) closeOneIdle() bool {
-	for c := range cs.open {
-		if c.closeIdle() {
-			cs.drop(c)
-			return true
-		}
-	}
-	return cs.retire()
 }
 
 // remove forgets a connection that ends. It may be called more than once.
 func (cs *conns) remove(c *conn) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
-	cs.drop(c)
-}
-
-func (cs *conns) drop(c *conn) {
-	delete(cs.open, c)
-	cs.tellIfNone()
+	if _, open := cs.open[c]; open {
+		delete(cs.open, c)
+		cs.crowd.leave()
+		cs.tellIfNone()
+	}
 }
 
 func (cs *conns) tellIfNone() {
@@ -67,13 +50,14 @@ func (cs *conns) pass(c *conn) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
 	cs.passed++
-	cs.drop(c)
+	delete(cs.open, c)
 }
 
 func (cs *conns) passedAway() {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
 	cs.passed--
+	cs.crowd.leave()
 	cs.tellIfNone()
 }
 

@@ -55,8 +55,9 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.passage.Close()
 	s.web.Close()
 	s.serving.Wait()
-	s.complaints.close()
-	s.introductions.close()
+	for _, c := range [...]*complaints{s.complaints, s.introductions, s.refusals, s.crowding} {
+		c.close()
+	}
 	return err
 }
 

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"sync"
 	"time"
 )
@@ -15,8 +16,13 @@ import (
 // connection that speaks HTTP/2 is served to its end.
 func (c *conn) shakeHands() bool {
 	secure := c.stream.(*tls.Conn)
-	c.socket.SetDeadline(time.Now().Add(c.server.headTimeout))
-	if err := secure.HandshakeContext(context.Background()); err != nil {
+	by := time.Now().Add(c.server.headTimeout)
+	c.socket.SetDeadline(by)
+	c.desk.by, c.desk.inLine = by, true
+	err := secure.HandshakeContext(context.Background())
+	c.desk.inLine = false
+	c.desk.leave()
+	if err != nil {
 		c.server.complaints.handshake(c.peer.client.String(), err)
 		c.answerPlain(err)
 		return false
@@ -27,6 +33,28 @@ func (c *conn) shakeHands() bool {
 	}
 	c.serveHTTP2(secure)
 	return false
+}
+
+// withDesks has a handshake leave its desk while it waits for its certificate,
+// which may have to be got first.
+func withDesks(policy *tls.Config) *tls.Config {
+	if policy == nil || policy.GetCertificate == nil {
+		return policy
+	}
+	config := policy.Clone()
+	config.GetCertificate = func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+		g, ok := hello.Conn.(gate)
+		if !ok {
+			return policy.GetCertificate(hello)
+		}
+		g.conn.desk.leave()
+		certificate, err := policy.GetCertificate(hello)
+		if err == nil && !g.conn.desk.take() {
+			err = os.ErrDeadlineExceeded
+		}
+		return certificate, err
+	}
+	return config
 }
 
 // answerPlain tells a client that spoke HTTP where TLS is spoken.

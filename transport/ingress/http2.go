@@ -7,20 +7,24 @@ import (
 	"kamal-proxy/transport/http2"
 )
 
-func newHTTP2(s *Server) *http2.Server {
+func newHTTP2(s *Server, config Config) *http2.Server {
 	return http2.NewServer(http2.Config{
-		Handler:     s.handler,
-		Log:         s.log,
-		AltSvc:      strings.Join(s.webHandler.altSvc, ", "),
-		HeadTimeout: s.headTimeout,
-		IdleTimeout: s.idleTimeout,
-		BodyStall:   s.bodyStall,
+		Handler:        config.Handler,
+		Log:            config.Log,
+		AltSvc:         strings.Join(s.webHandler.altSvc, ", "),
+		HeadTimeout:    config.HeadTimeout,
+		IdleTimeout:    config.IdleTimeout,
+		BodyStall:      config.BodyStall,
+		MaxHeaderBytes: config.MaxHeaderBytes,
+		MaxFields:      config.MaxHeaderFields,
+		MaxRequests:    config.MaxRequests,
+		MaxResets:      config.MaxResets,
 	})
 }
 
 // serveHTTP2 serves the connection to its end, be it by net/http's server.
 func (c *conn) serveHTTP2(secure *tls.Conn) {
-	if !c.state.CompareAndSwap(busy, passed) {
+	if !c.state.CompareAndSwap(greeting, passed) {
 		return
 	}
 	s := c.server

@@ -246,7 +246,7 @@ func TestHTTP2ByNetHTTP(t *testing.T) {
 }
 
 func TestAnIdleHTTP2ConnectionMakesRoom(t *testing.T) {
-	s, web := startSecure(t, Config{Handler: ok, MaxConnections: 1})
+	s, web := startSecure(t, Config{Handler: ok, Crowd: NewCrowd(CrowdLimits{Connections: 1})})
 	if _, _, err := fetch(t, web, request(t, "GET", "https://"+s.addr, nil)); err != nil {
 		t.Fatal(err)
 	}

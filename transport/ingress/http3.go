@@ -25,15 +25,14 @@ const (
 	http3UniStreams   = 8   // a client needs three
 	http3StreamWindow = 2 << 20
 	http3Window       = 4 << 20
-	http3Head         = 128 << 10 // bytes of a request's head, as in HTTP/1.x
 
 	http3Silence = 60 * time.Second // without a packet, a client has vanished
 	http3Ping    = 20 * time.Second // so one that waits for an answer is asked for a packet
 )
 
-// defaultHTTP3Idle is shorter than for TCP: no load balancer is in front of us,
+// mostHTTP3Idle is shorter than for TCP: no load balancer is in front of us,
 // and a client is kept awake by our pings.
-const defaultHTTP3Idle = 2 * time.Minute
+const mostHTTP3Idle = 2 * time.Minute
 
 // HTTP3 serves HTTP/3 on a UDP port, on quic-go. Its requests become exchanges
 // in the way of HTTP/2's; nothing is accepted before the handshake is complete
@@ -43,6 +42,7 @@ type HTTP3 struct {
 	tls        *tls.Config
 	quic       *quic.Config
 	complaints *complaints
+	crowd      *Crowd
 	sessions   *sessions
 	desk       desk3
 	server     http3.Server
@@ -64,19 +64,20 @@ type HTTP3 struct {
 // NewHTTP3 makes a server that does not serve yet. config.TLS is that of the
 // HTTPS server; what is particular to HTTP/3 is changed in a copy.
 func NewHTTP3(config Config) *HTTP3 {
+	config = config.orDefault()
 	h := &HTTP3{
 		log:        config.Log,
 		complaints: &complaints{log: config.Log},
-		sessions:   newSessions(orDefault(config.IdleTimeout, defaultHTTP3Idle), config.MaxConnections),
+		sessions:   newSessions(min(config.IdleTimeout, mostHTTP3Idle)),
+		crowd:      config.Crowd,
 		gone:       make(chan struct{}),
 		ended:      make(chan struct{}),
 	}
 	h.open, h.leave = context.WithCancel(context.Background())
 	h.whole, h.cut = context.WithCancel(context.Background())
 	h.tls = h.http3TLS(config.TLS)
-	headTimeout := orDefault(config.HeadTimeout, defaultHeadTimeout)
 	h.quic = &quic.Config{
-		HandshakeIdleTimeout:       headTimeout,
+		HandshakeIdleTimeout:       config.HeadTimeout,
 		MaxIdleTimeout:             http3Silence,
 		KeepAlivePeriod:            http3Ping,
 		MaxStreamReceiveWindow:     http3StreamWindow,
@@ -86,14 +87,15 @@ func NewHTTP3(config Config) *HTTP3 {
 	}
 	h.desk = desk3{
 		web:         webHandler{handler: config.Handler, log: config.Log},
-		headTimeout: headTimeout,
-		bodyStall:   orDefault(config.BodyStall, defaultBodyStall),
+		headTimeout: config.HeadTimeout,
+		bodyStall:   config.BodyStall,
 	}
 	h.server = http3.Server{
 		Handler:        &h.desk,
-		MaxHeaderBytes: http3Head,
+		MaxHeaderBytes: config.MaxHeaderBytes,
 		ConnContext:    h.sessions.begin,
 	}
+	h.crowd.add(h.sessions)
 	return h
 }
 
@@ -176,12 +178,29 @@ func (d *door3) Accept(context.Context) (*quic.Conn, error) {
 			return nil, quic.ErrServerClosed
 		case err != nil:
 			return nil, err
-		case !d.sessions.full():
+		case d.letIn(conn):
 			return conn, nil
 		}
 		d.log.Debug().Str("client", conn.RemoteAddr().String()).Msg("HTTP/3 connection closed, there are too many")
 		conn.CloseWithError(quic.ApplicationErrorCode(http3.ErrCodeExcessiveLoad), "")
 	}
+}
+
+// letIn counts a connection in, until it ends, if there is room for it.
+func (h *HTTP3) letIn(conn *quic.Conn) bool {
+	client := addrPort(conn.RemoteAddr()).Addr()
+	if !h.crowd.join(client) {
+		return false
+	}
+	if !h.crowd.enter() {
+		h.crowd.part(client)
+		return false
+	}
+	context.AfterFunc(conn.Context(), func() {
+		h.crowd.leave()
+		h.crowd.part(client)
+	})
+	return true
 }
 
 // rush tells when so many handshakes begin that clients must first prove their

@@ -137,8 +137,8 @@ func TestHTTP3CONNECTIsNotImplemented(t *testing.T) {
 func TestHTTP3HeadTooLarge(t *testing.T) {
 	s, _ := serve3(t, ok)
 	for _, pairs := range [][]string{
-		{"x", strings.Repeat("x", http3Head)},
-		{"x", strings.Repeat("x", http3Head/2), "y", strings.Repeat("y", http3Head/2)},
+		{"x", strings.Repeat("x", defaultHeaderBytes)},
+		{"x", strings.Repeat("x", defaultHeaderBytes/2), "y", strings.Repeat("y", defaultHeaderBytes/2)},
 	} {
 		conn := raw3(t, s)
 		head := head3(append([]string{":method", "GET", ":scheme", "https", ":authority", "h", ":path", "/"}, pairs...)...)

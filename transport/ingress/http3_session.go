@@ -17,15 +17,14 @@ import (
 // sessions are the open connections of HTTP/3.
 type sessions struct {
 	idle  time.Duration
-	most  int          // 0: any number
 	quiet atomic.Int64 // after its last request a connection is closed so soon; 0: after idle
 
 	mu   sync.Mutex
 	open map[*session]struct{}
 }
 
-func newSessions(idle time.Duration, most int) *sessions {
-	return &sessions{idle: idle, most: most, open: make(map[*session]struct{})}
+func newSessions(idle time.Duration) *sessions {
+	return &sessions{idle: idle, open: make(map[*session]struct{})}
 }
 
 // session is one connection. It is closed when it has been without a request
@@ -36,7 +35,8 @@ type session struct {
 	conn *quic.Conn
 
 	mu     sync.Mutex
-	active int // requests
+	active int       // requests
+	since  time.Time // it has none
 	timer  *time.Timer
 	closed bool
 }
@@ -47,10 +47,10 @@ func sessionOf(ctx context.Context) *session { return ctx.Value(sessionKey{}).(*
 
 // begin is http3.Server.ConnContext.
 func (all *sessions) begin(ctx context.Context, conn *quic.Conn) context.Context {
-	s := &session{all: all, conn: conn}
+	s := &session{all: all, conn: conn, since: time.Now()}
 	s.mu.Lock()
 	all.add(s)
-	s.timer = time.AfterFunc(s.patience(), s.expire) // after add: drain finds the session, or it finds quiet
+	s.timer = time.AfterFunc(s.patience(), func() { s.expire() }) // after add: drain finds the session, or it finds quiet
 	s.mu.Unlock()
 	context.AfterFunc(conn.Context(), s.end)
 	return context.WithValue(ctx, sessionKey{}, s)
@@ -83,8 +83,20 @@ func (all *sessions) count() int {
 	return len(all.open)
 }
 
-// full reports whether there may be no other connection.
-func (all *sessions) full() bool { return all.most > 0 && all.count() >= all.most }
+// eachIdle implements place.
+func (all *sessions) eachIdle(f func(guest)) {
+	all.mu.Lock()
+	open := slices.Collect(maps.Keys(all.open))
+	all.mu.Unlock()
+	for _, s := range open {
+		s.mu.Lock()
+		since, idle := s.since, s.active == 0 && !s.closed
+		s.mu.Unlock()
+		if idle {
+			f(guest{since: since.UnixNano(), shared: true, dismiss: s.expire})
+		}
+	}
+}
 
 // drain has each connection closed when it was without a request for that long.
 // The first call counts.
@@ -125,6 +137,7 @@ func (s *session) leave() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.active--; s.active == 0 && !s.closed {
+		s.since = time.Now()
 		s.timer.Reset(s.patience())
 	}
 }
@@ -141,8 +154,9 @@ func (s *session) patience() time.Duration {
 	return s.all.idle
 }
 
-// expire closes the connection, if it is still without a request.
-func (s *session) expire() {
+// expire closes the connection, if it is still without a request, and reports
+// whether it was.
+func (s *session) expire() bool {
 	s.mu.Lock()
 	idle := s.active == 0 && !s.closed
 	s.closed = s.closed || idle
@@ -150,6 +164,7 @@ func (s *session) expire() {
 	if idle {
 		s.conn.CloseWithError(quic.ApplicationErrorCode(http3.ErrCodeNoError), "")
 	}
+	return idle
 }
 
 // peer says where the connection comes from now: its client may change its

@@ -17,8 +17,8 @@
 package ingress
 
 import (
+	"cmp"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"log"
 	"net"
@@ -31,6 +31,7 @@ import (
 
 	"kamal-proxy/transport/clock"
 	"kamal-proxy/transport/exchange"
+	"kamal-proxy/transport/http1"
 	"kamal-proxy/transport/http2"
 	"kamal-proxy/transport/trust"
 )
@@ -60,9 +61,19 @@ type Config struct {
 	// BodyStall is how long a read of a request's body may wait for the
 	// client; 0: 60 s.
 	BodyStall time.Duration
-	// MaxConnections is how many connections may be open; 0: any number.
-	// Beyond it an idle one makes room, or else the new one is closed.
-	MaxConnections int
+	// MaxHeaderBytes and MaxHeaderFields are how large a request's head may be;
+	// 0: 64 KiB, 1,000 fields. HTTP/2 and HTTP/3 count 32 bytes more for each
+	// field (RFC 9113, section 6.5.2).
+	MaxHeaderBytes, MaxHeaderFields int
+	// MaxRequests is how many requests one HTTP/2 connection may bring before
+	// it is ended in good order; 0: any number.
+	MaxRequests int
+	// MaxResets is how many streams of HTTP/2 a client may reset, a second on
+	// end, five times as many at once; 0: 100.
+	MaxResets int
+	// Crowd is what the ports share of their limits; nil: it is this one's own,
+	// without limits.
+	Crowd *Crowd
 	// ProxyProtocol wants a PROXY protocol header, of version 1 or 2, before
 	// everything else on each connection that comes from one of Trusted, or on
 	// all where that is nil. The client's address is what the header says.
@@ -77,6 +88,8 @@ const (
 	defaultHeadTimeout = 10 * time.Second
 	defaultIdleTimeout = 620 * time.Second
 	defaultBodyStall   = 60 * time.Second
+	defaultHeaderBytes = 64 << 10
+	defaultFields      = 1000
 )
 
 // Server serves HTTP on the listeners it is given.
@@ -87,10 +100,14 @@ type Server struct {
 	headTimeout   time.Duration
 	idleTimeout   time.Duration
 	bodyStall     time.Duration
+	limits        http1.Limits
+	crowd         *Crowd
 	complaints    *complaints
 	introductions *complaints // PROXY protocol headers that were none
 	proxyProtocol bool
 	trusted       trust.Proxies
+	refusals      *complaints // connections that are too many of one client
+	crowding      *complaints // what kept connections from being accepted
 	clock         clock.Clock
 	webHandler    webHandler
 	byNetHTTP     bool
@@ -111,26 +128,31 @@ type Server struct {
 
 // NewServer makes a Server that does not serve yet.
 func NewServer(config Config) *Server {
+	config = config.orDefault()
 	s := &Server{
 		handler:       config.Handler,
 		log:           config.Log,
-		tls:           config.TLS,
-		headTimeout:   orDefault(config.HeadTimeout, defaultHeadTimeout),
-		idleTimeout:   orDefault(config.IdleTimeout, defaultIdleTimeout),
-		bodyStall:     orDefault(config.BodyStall, defaultBodyStall),
+		headTimeout:   config.HeadTimeout,
+		idleTimeout:   config.IdleTimeout,
+		bodyStall:     config.BodyStall,
+		limits:        http1.Limits{Line: config.MaxHeaderBytes, Head: config.MaxHeaderBytes, Fields: config.MaxHeaderFields},
+		crowd:         config.Crowd,
 		complaints:    &complaints{log: config.Log},
 		introductions: &complaints{log: config.Log, about: "Connections without a PROXY protocol header"},
 		proxyProtocol: config.ProxyProtocol,
 		trusted:       config.Trusted,
-		conns:         conns{most: config.MaxConnections},
+		refusals:      &complaints{log: config.Log, about: "Connections of clients that have too many were closed"},
+		crowding:      &complaints{log: config.Log, about: "Connections had to wait, or others made room"},
+		conns:         conns{crowd: config.Crowd},
 		passage:       newPassage(),
 		byNetHTTP:     config.HTTP2ByNetHTTP,
 		listeners:     make(map[net.Listener]struct{}),
 	}
 	s.webHandler = webHandler{handler: s.handler, log: s.log, altSvc: altSvc(config.HTTP3Port)}
 	s.lookout.conns = &s.conns
-	s.http2 = newHTTP2(s)
-	s.conns.retire = s.http2.RetireIdle
+	s.tls = withDesks(config.TLS)
+	s.http2 = newHTTP2(s, config)
+	s.crowd.add(s)
 	s.web = &http.Server{
 		Handler:           http.HandlerFunc(s.serveWeb),
 		TLSConfig:         s.tls,
@@ -148,11 +170,16 @@ func NewServer(config Config) *Server {
 	return s
 }
 
-func orDefault(d, otherwise time.Duration) time.Duration {
-	if d == 0 {
-		return otherwise
+func (c Config) orDefault() Config {
+	c.HeadTimeout = cmp.Or(c.HeadTimeout, defaultHeadTimeout)
+	c.IdleTimeout = cmp.Or(c.IdleTimeout, defaultIdleTimeout)
+	c.BodyStall = cmp.Or(c.BodyStall, defaultBodyStall)
+	c.MaxHeaderBytes = cmp.Or(c.MaxHeaderBytes, defaultHeaderBytes)
+	c.MaxHeaderFields = cmp.Or(c.MaxHeaderFields, defaultFields)
+	if c.Crowd == nil {
+		c.Crowd = NewCrowd(CrowdLimits{})
 	}
-	return d
+	return c
 }
 
 // Serve serves the connections of one listener until Retire or Shutdown, and
@@ -189,35 +216,4 @@ func (s *Server) forget(listener net.Listener) {
 	defer s.mu.Unlock()
 	delete(s.listeners, listener)
 	s.accepting.Done()
-}
-
-// accept starts a goroutine for each connection. It returns the error that
-// ended the listener.
-func (s *Server) accept(listener net.Listener) error {
-	var pause time.Duration
-	for {
-		socket, err := listener.Accept()
-		var network net.Error
-		switch {
-		case err == nil:
-			pause = 0
-			s.admit(socket)
-		case s.draining.Load() || !errors.As(err, &network) || !network.Temporary():
-			return err
-		default: // such as too many open files
-			pause = min(max(2*pause, 5*time.Millisecond), time.Second)
-			s.log.Warn().Err(err).Msg("Unable to accept a connection, trying again")
-			time.Sleep(pause)
-		}
-	}
-}
-
-func (s *Server) admit(socket net.Conn) {
-	c := newConn(s, socket)
-	if !s.conns.add(c) {
-		s.log.Debug().Str("client", c.peer.client.String()).Msg("Connection closed, there are too many")
-		socket.Close()
-		return
-	}
-	go c.serve()
 }

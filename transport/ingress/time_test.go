@@ -149,7 +149,7 @@ func TestHTTP1OverTLS(t *testing.T) {
 
 func TestTooManyConnections(t *testing.T) {
 	entered, leave := make(chan struct{}, 2), make(chan struct{})
-	s := start(t, Config{MaxConnections: 2, Handler: func(e exchange.Exchange) {
+	s := start(t, Config{Crowd: NewCrowd(CrowdLimits{Connections: 2}), Handler: func(e exchange.Exchange) {
 		entered <- struct{}{}
 		<-leave
 		ok(e)
@@ -165,13 +165,16 @@ func TestTooManyConnections(t *testing.T) {
 	if answer, err := idle.rest(); answer != "" || err != nil {
 		t.Errorf("the idle one got %q, %v", answer, err)
 	}
-	third := s.dial(t)
-	if answer, _ := third.rest(); answer != "" {
-		t.Errorf("one too many got %q", answer)
+	third := s.dial(t) // waits
+	third.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+	time.Sleep(short)
+	if n := s.crowd.Open(); n != 2 || len(entered) > 0 {
+		t.Errorf("%d are open, %d more are served", n, len(entered))
 	}
 	close(leave)
-	first.answer()
-	second.answer()
+	for _, c := range []*client{first, second, third} {
+		c.answer()
+	}
 }
 
 func TestShutdownClosesIdleConnections(t *testing.T) {

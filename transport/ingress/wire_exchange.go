@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"strings"
 	"sync"
-	"time"
 
 	"kamal-proxy/transport/exchange"
 	"kamal-proxy/transport/http1"
@@ -50,6 +49,7 @@ func takeWireExchange(c *conn) *wireExchange {
 	x := wireExchanges.Get().(*wireExchange)
 	x.conn = c
 	x.reader.Reset(c)
+	x.reader.Limit(c.server.limits)
 	x.writer.Reset(c.stream)
 	return x
 }
@@ -73,7 +73,6 @@ func (x *wireExchange) receive() error {
 	if err := x.reader.ReadRequest(r); err != nil {
 		return err
 	}
-	c.headBy = time.Time{}
 	x.old = r.Proto == "HTTP/1.0"
 	r.Scheme, r.Client, r.Port = c.peer.scheme, c.peer.client, c.peer.port
 	r.Upgrade = protocolOf(r)

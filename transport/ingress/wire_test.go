@@ -281,7 +281,7 @@ func TestJunkIsRefusedAtOnce(t *testing.T) {
 
 // What apps take, we take: Puma's fields have up to 80 KiB, Go's heads more.
 func TestLongLinesAreTaken(t *testing.T) {
-	s := serve(t, ok)
+	s := start(t, Config{Handler: ok, MaxHeaderBytes: 128 << 10})
 	for name, head := range map[string]string{
 		"target": "GET /" + strings.Repeat("x", 100<<10) + " HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n",
 		"field":  "GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\nX: " + strings.Repeat("y", 100<<10) + "\r\n\r\n",

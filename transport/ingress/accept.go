@@ -1,0 +1,71 @@
+package ingress
+
+import (
+	"errors"
+	"net"
+	"syscall"
+	"time"
+)
+
+const (
+	// roomPause is how long a new connection waits before it looks for room again.
+	roomPause = 5 * time.Millisecond
+	// retryPause is the same for whatever else keeps one from being accepted.
+	retryPause = 20 * time.Millisecond
+)
+
+// accept starts a goroutine for each connection. It returns the error that ended
+// the listener. Where there is no room, or no descriptor, those that are idle make
+// it; while there are none, new connections wait here and in the kernel's queue.
+func (s *Server) accept(listener net.Listener) error {
+	for {
+		socket, err := listener.Accept()
+		var network net.Error
+		switch {
+		case err == nil:
+			s.admit(socket)
+		case s.draining.Load() || !errors.As(err, &network) || !network.Temporary():
+			return err
+		case noDescriptor(err) && s.crowd.FreeDescriptor():
+			s.crowding.count(err.Error())
+		default:
+			s.crowding.count(err.Error())
+			time.Sleep(retryPause)
+		}
+	}
+}
+
+// noDescriptor tells the errors of a process, or a machine, that has as many
+// files open as it may.
+func noDescriptor(err error) bool {
+	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)
+}
+
+func (s *Server) admit(socket net.Conn) {
+	for !s.crowd.enter() {
+		s.crowding.count(errCrowded.Error())
+		if s.draining.Load() {
+			s.crowd.size.Add(1) // it has been let in, and no other one will be
+			break
+		}
+		time.Sleep(roomPause)
+	}
+	c := newConn(s, socket)
+	s.conns.add(c)
+	go c.serve()
+}
+
+var errCrowded = errors.New("there are as many connections as may be, and none of them is idle")
+
+// eachIdle implements place.
+func (s *Server) eachIdle(f func(guest)) {
+	now := time.Now()
+	s.conns.each(func(c *conn) {
+		if g, ok := c.guest(now); ok {
+			f(g)
+		}
+	})
+	s.http2.EachIdle(func(since time.Time, dismiss func() bool) {
+		f(guest{since: since.UnixNano(), dismiss: dismiss})
+	})
+}
