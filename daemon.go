@@ -21,14 +21,12 @@ import (
 	"kamal-proxy/transport/certs"
 	"kamal-proxy/transport/control"
 	"kamal-proxy/transport/crash"
-	"kamal-proxy/transport/exchange"
 	"kamal-proxy/transport/handover"
 	"kamal-proxy/transport/ingress"
 	"kamal-proxy/transport/metrics"
 	"kamal-proxy/transport/notify"
 	"kamal-proxy/transport/probe"
 	"kamal-proxy/transport/proxy"
-	"kamal-proxy/transport/upstream"
 )
 
 // daemon is everything that `kamal-proxy run` holds open.
@@ -42,6 +40,7 @@ type daemon struct {
 	system   *system.System
 	registry registry.Ref
 	policy   *certs.Policy
+	crowd    *ingress.Crowd
 	story    *proxy.Proxy
 	manager  *notify.Notifier
 
@@ -109,13 +108,14 @@ func (d *daemon) startActors(records []*spec.Record) (err error) {
 	if len(records) > 0 {
 		d.log.Info().Int("services", len(records)).Msg("State restored")
 	}
+	d.makeCrowd()
 	d.makeStory()
 	d.registry = registry.Spawn(registry.Config{
 		System: d.system, Log: d.log,
 		Store: func(tell func(store.Saved)) system.Ref[store.Message] {
 			return system.Spawn(d.system, "store", 16, store.New(store.Config{Dir: d.options.Data, Tell: tell, Log: d.log}))
 		},
-		Connect:     connect,
+		Connect:     d.connect,
 		Check:       probe.New,
 		MaxHeld:     d.options.MaxHeld,
 		MaxInFlight: d.options.MaxInFlight,
@@ -151,15 +151,6 @@ func (d *daemon) makeStory() {
 		Metrics:   d.metrics,
 		Logger:    d.log,
 	})
-}
-
-// connect makes a target's pool of connections; nothing is dialed yet.
-func connect(target string, o spec.TargetOptions) (service.Upstream, error) {
-	address, err := spec.ParseTarget(target)
-	if err != nil {
-		return nil, err
-	}
-	return upstream.New(upstream.Options{Address: address, ResponseTimeout: o.ResponseTimeout}), nil
 }
 
 // withAssets loads what restored services need. What cannot be loaded costs
@@ -230,21 +221,6 @@ func (d *daemon) run() error {
 	servers.Wait()
 	d.log.Info().Msg("Server stopped")
 	return err
-}
-
-// makeServers makes what serves the ports. All that speaks TLS has one policy.
-func (d *daemon) makeServers() {
-	config := ingress.Config{
-		Handler: func(x exchange.Exchange) { d.story.Serve(x) }, Log: d.log,
-		ProxyProtocol: d.options.ProxyProtocol, Trusted: d.options.TrustedProxies,
-	}
-	d.web[0] = ingress.NewServer(config)
-	config.TLS = d.policy.TLSConfig()
-	if d.quic != nil {
-		d.http3 = ingress.NewHTTP3(config)
-		config.HTTP3Port = port(d.secure)
-	}
-	d.web[1] = ingress.NewServer(config)
 }
 
 func (d *daemon) logStart() {

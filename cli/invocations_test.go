@@ -44,7 +44,7 @@ func TestKamalInvocations(t *testing.T) {
 
 func checkRun(t *testing.T, line string, words []string, o outcome) {
 	t.Helper()
-	want := RunOptions{HTTPPort: 80, HTTPSPort: 443, MaxHeld: 1000, UpgradeTimeout: 10 * time.Minute, ShutdownTimeout: 9 * time.Second, Data: "/home/kamal-proxy/.config/kamal-proxy"}
+	want := RunOptions{HTTPPort: 80, HTTPSPort: 443, MaxHeld: 1000, Limits: defaultLimits(), UpgradeTimeout: 10 * time.Minute, ShutdownTimeout: 9 * time.Second, Data: "/home/kamal-proxy/.config/kamal-proxy"}
 	for i, w := range words {
 		switch w {
 		case "--debug":

@@ -15,6 +15,8 @@ type RunOptions struct {
 	MaxHeld     int // requests that one paused service holds
 	MaxInFlight int // requests of one service at once; 0: no limit
 
+	Limits
+
 	UpgradeTimeout  time.Duration // how long what has begun may take, once a successor serves
 	ShutdownTimeout time.Duration // how long it may take, once the proxy is told to end
 

@@ -20,7 +20,7 @@ const (
 
 func (a *app) runCommand() *cobra.Command {
 	o := RunOptions{
-		HTTPPort: 80, HTTPSPort: 443, MaxHeld: defaultMaxHeld,
+		HTTPPort: 80, HTTPSPort: 443, MaxHeld: defaultMaxHeld, Limits: defaultLimits(),
 		UpgradeTimeout: defaultUpgradeTimeout, ShutdownTimeout: defaultShutdownTimeout,
 	}
 	cmd := &cobra.Command{
@@ -46,8 +46,9 @@ on the command line counts more.`,
 		f.DurationVar(&o.ShutdownTimeout, "shutdown-timeout", o.ShutdownTimeout, "how long requests may take to end after SIGTERM")
 		f.DurationVar(&o.UpgradeTimeout, "upgrade-timeout", o.UpgradeTimeout, "how long requests may take to end after an upgrade")
 	})
+	limits := addTopic(cmd, "Limits", o.Limits.addFlags)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if err := a.readEnvironment(flags); err != nil {
+		if err := cmp.Or(a.readEnvironment(flags), a.readEnvironment(limits)); err != nil {
 			return err
 		}
 		if err := cmp.Or(o.checkPorts(), o.checkTimeouts()); err != nil {

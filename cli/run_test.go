@@ -12,7 +12,7 @@ import (
 )
 
 func TestRunReadsItsEnvironment(t *testing.T) {
-	standard := RunOptions{HTTPPort: 80, HTTPSPort: 443, MaxHeld: 1000, UpgradeTimeout: 10 * time.Minute, ShutdownTimeout: 9 * time.Second, Socket: "/tmp/kamal-proxy.sock", Data: "/h/.config/kamal-proxy"}
+	standard := RunOptions{HTTPPort: 80, HTTPSPort: 443, MaxHeld: 1000, UpgradeTimeout: 10 * time.Minute, ShutdownTimeout: 9 * time.Second, Limits: defaultLimits(), Socket: "/tmp/kamal-proxy.sock", Data: "/h/.config/kamal-proxy"}
 	with := func(change func(*RunOptions)) RunOptions {
 		o := standard
 		change(&o)
@@ -37,9 +37,12 @@ func TestRunReadsItsEnvironment(t *testing.T) {
 		"a flag hides what does not parse": {map[string]string{"KAMAL_PROXY_HTTP_PORT": "x"}, []string{"--http-port=80"}, standard, ""},
 		"empty is not set":                 {map[string]string{"KAMAL_PROXY_HTTP_PORT": "", "HTTP_PORT": ""}, nil, standard, ""},
 		"help is no option":                {map[string]string{"HELP": "true", "KAMAL_PROXY_HELP": "true", "VERSION": "true"}, nil, standard, ""},
-		"another program's port":           {map[string]string{"HTTP_PORT": "tcp://10.0.0.1:80"}, nil, standard, "HTTP_PORT is \"tcp://10.0.0.1:80\""},
-		"another program's debug":          {map[string]string{"DEBUG": "express:*"}, nil, standard, "DEBUG is"},
-		"another program's count":          {map[string]string{"MAX_HELD": "-5"}, nil, standard, "use KAMAL_PROXY_MAX_HELD"},
+		"limits": {map[string]string{"KAMAL_PROXY_IDLE_TIMEOUT": "5m", "MAX_HEADER_BYTES": "131072"}, []string{"--head-timeout=3s", "--max-client-connections", "20"}, with(func(o *RunOptions) {
+			o.IdleTimeout, o.MaxHeaderBytes, o.HeadTimeout, o.MaxClientConnections = 5*time.Minute, 131072, 3*time.Second, 20
+		}), ""},
+		"another program's port":  {map[string]string{"HTTP_PORT": "tcp://10.0.0.1:80"}, nil, standard, "HTTP_PORT is \"tcp://10.0.0.1:80\""},
+		"another program's debug": {map[string]string{"DEBUG": "express:*"}, nil, standard, "DEBUG is"},
+		"another program's count": {map[string]string{"MAX_HELD": "-5"}, nil, standard, "use KAMAL_PROXY_MAX_HELD"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			env := map[string]string{"HOME": "/h"}

@@ -270,6 +270,7 @@ func TestShutdownCutsOffWhatDoesNotEnd(t *testing.T) {
 	s := serve(t, func(e exchange.Exchange) { <-e.Context().Done() })
 	c := s.dial(t)
 	c.request(1, true, get...)
+	eventually(t, "it is served", func() bool { return s.Count() == 1 })
 	ctx, cancel := context.WithTimeout(t.Context(), short)
 	defer cancel()
 	if err := s.Shutdown(ctx); !errors.Is(err, context.DeadlineExceeded) {

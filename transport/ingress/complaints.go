@@ -77,3 +77,10 @@ func (c *complaints) close() {
 	c.mu.Unlock()
 	c.summarise()
 }
+
+// FailedHandshakes returns how many there were.
+func (s *Server) FailedHandshakes() uint64 { return s.complaints.total.Load() }
+
+// FailedHandshakes returns how many failed for the want of a certificate. QUIC
+// drops what is no handshake without a word.
+func (h *HTTP3) FailedHandshakes() uint64 { return h.complaints.total.Load() }

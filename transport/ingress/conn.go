@@ -17,12 +17,13 @@ import (
 // conn is one HTTP/1.x connection, served by one goroutine. Between requests it
 // has no buffers and no exchange:
 //
-//	greeting -> idle -> busy -> idle -> … -> closed
-//	                  reading (a head that comes in parts)
+//	idle -> greeting (with TLS) -> idle -> busy -> idle -> … -> closed
+//	                              reading (a head that comes in parts)
 //
 // closeIdle closes it while it is idle, without a race against the first byte of
-// a request; turnAway while it is reading or greeting, too. A goroutine that has served a request has a stack to match:
-// when no other one follows soon, a new goroutine waits in its place.
+// a request; turnAway while it is reading or greeting, too. A goroutine that has
+// served a request has a stack to match: when no other one follows soon, a new
+// goroutine waits in its place.
 type conn struct {
 	server *Server
 	stream net.Conn // the socket, or TLS on it
@@ -48,7 +49,7 @@ type conn struct {
 const restAfter = 100 * time.Millisecond
 
 const (
-	greeting int32 = iota // before the first request: a handshake, say
+	greeting int32 = iota // in its handshake
 	idle
 	busy
 	reading
@@ -204,6 +205,12 @@ func (c *conn) rest() (now time.Time) {
 
 func (c *conn) wake() bool { return c.state.CompareAndSwap(idle, busy) }
 
+// greets is called when a handshake's bytes have come. It fails if the connection
+// was closed.
+func (c *conn) greets() bool {
+	return c.state.CompareAndSwap(idle, greeting) || c.state.Load() == greeting
+}
+
 // hasHead is called when a head is in. It fails if the connection was closed
 // while it came.
 func (c *conn) hasHead() bool {
@@ -292,7 +299,7 @@ func (g gate) Read(p []byte) (int, error) {
 	}
 	g.conn.desk.leave()
 	n, err := g.Conn.Read(p)
-	if !g.conn.desk.take() {
+	if !g.conn.desk.take() || n > 0 && g.conn.desk.inLine && !g.conn.greets() {
 		return 0, os.ErrDeadlineExceeded
 	}
 	if n > 0 && g.conn.x == nil && g.conn.server.draining.Load() {

@@ -16,7 +16,7 @@ import (
 // connection that speaks HTTP/2 is served to its end.
 func (c *conn) shakeHands() bool {
 	secure := c.stream.(*tls.Conn)
-	by := time.Now().Add(c.server.headTimeout)
+	by := c.rest().Add(c.server.headTimeout)
 	c.socket.SetDeadline(by)
 	c.desk.by, c.desk.inLine = by, true
 	err := secure.HandshakeContext(context.Background())
