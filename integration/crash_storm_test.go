@@ -3,7 +3,11 @@
 package integration
 
 import (
+	"errors"
+	"fmt"
+	"os"
 	"slices"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -11,6 +15,27 @@ import (
 // crashSlack is how long after its death a client may still take a process's
 // connections for alive.
 const crashSlack = 50 * time.Millisecond
+
+// kill is the time from a kill until clients know of it.
+type kill struct{ from, to time.Time }
+
+// killWorker returns when the holder has taken note: as long as a thread of the
+// worker is left, its connections are open.
+func killWorker(d *daemon) (k kill) {
+	d.t.Helper()
+	pid := d.worker()
+	k.from = time.Now()
+	syscall.Kill(pid, syscall.SIGKILL)
+	eventually(d.t, "the worker is gone", func() error {
+		_, err := os.Stat(fmt.Sprintf("/proc/%d", pid))
+		if err == nil {
+			return errors.New("it is there")
+		}
+		return nil
+	})
+	k.to = time.Now().Add(crashSlack)
+	return k
+}
 
 // Workers are killed under load at a constant rate, with a deploy in all
 // services after each. Only what was under way at a kill may fail, and nobody
@@ -20,14 +45,11 @@ func TestCrashStorm(t *testing.T) {
 	d := startHeld(t)
 	s := &storm{t: t, d: d, crashes: true}
 	s.start(60)
-	type kill struct{ from, to time.Time }
 	var kills []kill
 	n := either(20, 2)
 	for i := range n {
 		s.awaitBusy(s.services[0])
-		from := time.Now()
-		gone := d.crash()
-		kills = append(kills, kill{from, gone.Add(crashSlack)})
+		kills = append(kills, killWorker(d))
 		d.awaitSuccessor(i + 1)
 		s.deploys(1)
 	}

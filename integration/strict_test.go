@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -56,7 +57,7 @@ func (s *strict) keepAlive(kind, host, body string) {
 		var conn net.Conn
 		var r *bufio.Reader
 		for s.wait() {
-			if conn != nil && s.looks && !there(conn, r) {
+			if conn != nil && s.looks && !there(conn) {
 				conn.Close()
 				conn = nil
 			}
@@ -84,11 +85,20 @@ func (s *strict) keepAlive(kind, host, body string) {
 }
 
 // there reports whether a connection on which nothing is due is still open.
-func there(conn net.Conn, r *bufio.Reader) bool {
-	conn.SetReadDeadline(time.Now().Add(time.Millisecond))
-	_, err := r.Peek(1)
-	var timeout net.Error
-	return errors.As(err, &timeout) && timeout.Timeout()
+func there(conn net.Conn) (open bool) {
+	if t, ok := conn.(*tls.Conn); ok {
+		conn = t.NetConn()
+	}
+	raw, err := conn.(*net.TCPConn).SyscallConn()
+	if err != nil {
+		return false
+	}
+	raw.Read(func(fd uintptr) bool {
+		n, _, err := syscall.Recvfrom(int(fd), make([]byte, 1), syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+		open = n > 0 || err == syscall.EAGAIN
+		return true
+	})
+	return open
 }
 
 // exchangeOnce sends a GET, or a POST of a body, and reports whether the

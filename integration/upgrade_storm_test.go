@@ -11,7 +11,7 @@ import (
 // still have had requests on them.
 func TestUpgradeStorm(t *testing.T) {
 	t.Parallel()
-	d := startLineage(t)
+	d := startLineage(t, "--http3")
 	s := startStorm(t, d, 60)
 	n := either(20, 3)
 	var longest time.Duration
