@@ -56,6 +56,17 @@ func (r *Reader) WriteTo(w io.Writer) (int64, error) {
 	return written + n, err
 }
 
+// Memory implements exchange.Kept.
+func (r *Reader) Memory(parts [][]byte) [][]byte {
+	if r.chunk != nil || r.spool.disk.end > 0 {
+		return nil
+	}
+	for c := r.spool.memory.first; c != nil; c = c.next {
+		parts = append(parts, c.data[:c.end])
+	}
+	return parts
+}
+
 func (r *Reader) writeDisk(w io.Writer) (int64, error) {
 	part := newChunk(largeChunk)
 	defer part.free()

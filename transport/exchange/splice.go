@@ -24,3 +24,12 @@ type Sink interface {
 
 // WorthAPipe is how many bytes are to come of a body for which a pipe is taken.
 const WorthAPipe = 32 << 10
+
+// Kept is a body that can be in memory as a whole; the Body of a Request may be
+// one.
+type Kept interface {
+	// Memory appends the pieces of the body to parts, if all of it is in memory
+	// and nothing was read yet; else it returns nil. They hold as long as the
+	// body does, and Read does not miss them.
+	Memory(parts [][]byte) [][]byte
+}

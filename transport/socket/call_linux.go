@@ -33,6 +33,20 @@ func call(number, fd uintptr, p []byte) (int, syscall.Errno) {
 	}
 }
 
+// Writev is Write for several pieces.
+func Writev(fd uintptr, pieces []syscall.Iovec) (int, syscall.Errno) {
+	for {
+		n, _, errno := syscall.RawSyscall(syscall.SYS_WRITEV, fd, uintptr(unsafe.Pointer(unsafe.SliceData(pieces))), uintptr(len(pieces)))
+		switch errno {
+		case 0:
+			return int(n), 0
+		case syscall.EINTR:
+		default:
+			return 0, errno
+		}
+	}
+}
+
 // Peek reports by nil that something, or the end, has come in, without taking
 // it, and by EAGAIN that nothing has.
 func Peek(fd uintptr, p *[1]byte) (int, syscall.Errno) {

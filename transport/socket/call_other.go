@@ -5,6 +5,7 @@ package socket
 import (
 	"errors"
 	"syscall"
+	"unsafe"
 )
 
 // The race detector knows what the standard library's calls read and write.
@@ -29,6 +30,22 @@ func Write(fd uintptr, p []byte) (int, syscall.Errno) {
 			return max(n, 0), number(err)
 		}
 	}
+}
+
+// Writev is Write for several pieces.
+func Writev(fd uintptr, pieces []syscall.Iovec) (int, syscall.Errno) {
+	written := 0
+	for _, piece := range pieces {
+		n, errno := Write(fd, unsafe.Slice(piece.Base, piece.Len))
+		written += n
+		switch {
+		case errno != 0 && written > 0:
+			return written, 0
+		case errno != 0 || uint64(n) < uint64(piece.Len):
+			return written, errno
+		}
+	}
+	return written, 0
 }
 
 // Peek reports by nil that something, or the end, has come in, without taking

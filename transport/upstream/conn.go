@@ -7,6 +7,7 @@ import (
 	"net"
 	"syscall"
 	"time"
+	"unsafe"
 
 	"kamal-proxy/transport/exchange"
 	"kamal-proxy/transport/http1"
@@ -27,7 +28,10 @@ type conn struct {
 
 	// What the functions below work on: they are made once, so that calls
 	// through raw cost no allocation.
-	out    []byte
+	out    [1 + maxPieces]syscall.Iovec
+	pieces int  // of out
+	total  int  // bytes of them
+	sent   bool // all of them
 	n      int
 	errno  syscall.Errno
 	last   bool // what comes next is the target's
@@ -113,18 +117,25 @@ func (c *conn) setAbout(t time.Time, slack time.Duration) {
 	}
 }
 
-// tryWrite writes what the kernel takes without waiting. If that is all of p,
-// and p is the last that the target needs to answer, it waits for the target,
-// whose answer cannot be there yet: that saves a read that finds nothing. How
-// the wait ended, the next read tells.
-func (c *conn) tryWrite(p []byte, last bool) (int, error) {
-	c.out, c.n, c.errno, c.last = p, 0, 0, last
+// maxPieces is how many pieces a body may have to be written at once.
+const maxPieces = 4
+
+// tryWrite writes what the kernel takes of a head and a body without waiting.
+// If that is all, and the last that the target needs to answer, it waits for the
+// target, whose answer cannot be there yet: that saves a read that finds
+// nothing. How the wait ended, the next read tells.
+func (c *conn) tryWrite(head []byte, body [][]byte, last bool) (int, error) {
+	c.pieces, c.total, c.sent, c.last = 0, 0, false, last
+	c.add(head)
+	for _, p := range body {
+		c.add(p)
+	}
+	c.n, c.errno = 0, 0
 	err := c.raw.Read(c.send)
-	sent := c.out == nil
-	c.out = nil
+	clear(c.out[:])
 	c.written += int64(c.n)
 	switch {
-	case sent:
+	case c.sent:
 		return c.n, nil
 	case err == nil && c.errno != 0 && c.errno != syscall.EAGAIN:
 		err = c.errno
@@ -132,18 +143,28 @@ func (c *conn) tryWrite(p []byte, last bool) (int, error) {
 	return c.n, err
 }
 
+func (c *conn) add(p []byte) {
+	if len(p) > 0 {
+		c.out[c.pieces].Base = unsafe.SliceData(p)
+		c.out[c.pieces].SetLen(len(p))
+		c.pieces++
+		c.total += len(p)
+	}
+}
+
 // sendThenWait is run as a read, so that the runtime looks for input from
 // before the write on, and misses none.
 func (c *conn) sendThenWait(fd uintptr) bool {
-	if c.out == nil {
+	if c.sent {
 		return true
 	}
-	c.n, c.errno = socket.Write(fd, c.out)
-	if c.n < len(c.out) {
-		return true
+	if c.pieces == 1 {
+		c.n, c.errno = socket.Write(fd, unsafe.Slice(c.out[0].Base, c.total))
+	} else {
+		c.n, c.errno = socket.Writev(fd, c.out[:c.pieces])
 	}
-	c.out = nil
-	return !c.last
+	c.sent = c.n == c.total
+	return !c.sent || !c.last
 }
 
 // Write writes all of p.

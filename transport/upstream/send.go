@@ -29,11 +29,13 @@ var (
 type outgoing struct {
 	slab    *slab
 	pool    *sync.Pool
-	data    []byte // in the slab, or beyond it for a huge head
-	part    []byte // what it has of the body
-	left    int64  // bytes of the body to come, -1: not known
-	whole   bool   // nothing is to be read from Body any more
-	expects bool   // the body waits for the target's word
+	data    []byte            // in the slab, or beyond it for a huge head
+	part    []byte            // what it has of the body
+	kept    [][]byte          // or all of the body, in memory
+	pieces  [maxPieces][]byte // room for kept
+	left    int64             // bytes of the body to come, -1: not known
+	whole   bool              // nothing is to be read from Body any more
+	expects bool              // the body waits for the target's word
 }
 
 func (o *outgoing) take(pool *sync.Pool) {
@@ -44,8 +46,17 @@ func (o *outgoing) take(pool *sync.Pool) {
 func (o *outgoing) free() {
 	if o.slab != nil {
 		o.pool.Put(o.slab)
-		o.slab, o.data, o.part = nil, nil, nil
+		o.slab, o.data, o.part, o.kept = nil, nil, nil, nil
 	}
+}
+
+// size is the bytes of the first write.
+func (o *outgoing) size() int {
+	n := len(o.data)
+	for _, p := range o.kept {
+		n += len(p)
+	}
+	return n
 }
 
 // prepare builds the first write. It waits for the client's first bytes, or
@@ -54,7 +65,8 @@ func (x *call) prepare() (err error) {
 	o, r := &x.out, x.request
 	o.left, o.whole = r.ContentLength, r.ContentLength == 0
 	o.expects = !o.whole && r.Header.HasToken("Expect", "100-continue")
-	if o.whole {
+	o.kept = x.kept()
+	if o.whole = o.whole || o.kept != nil; o.whole {
 		o.take(&headSlabs)
 	} else {
 		o.take(&bodySlabs)
@@ -73,6 +85,35 @@ func (x *call) prepare() (err error) {
 	copy(o.data[start:], o.data[:head])
 	o.data = o.data[start:]
 	return nil
+}
+
+// kept returns the pieces of a body that is in memory, if they are few.
+func (x *call) kept() [][]byte {
+	body, ok := x.request.Body.(exchange.Kept)
+	if !ok || x.request.ContentLength <= 0 || x.out.expects {
+		return nil
+	}
+	pieces := body.Memory(x.out.pieces[:0])
+	if len(pieces) == 0 || len(pieces) > maxPieces {
+		return nil
+	}
+	return pieces
+}
+
+// unkeep goes on with a body in memory as with any other, behind the first n
+// bytes of the request.
+func (x *call) unkeep(n int) (rest []byte, err error) {
+	o := &x.out
+	o.kept, o.whole = nil, false
+	if n < len(o.data) {
+		return o.data[n:], nil
+	}
+	sent := int64(n - len(o.data))
+	o.free()
+	o.take(&bodySlabs)
+	o.left -= sent
+	_, err = io.CopyN(io.Discard, x.request.Body, sent)
+	return nil, err
 }
 
 // readPart reads the next part of the body into the buffer behind offset at,
@@ -167,13 +208,13 @@ func (x *call) readBody(p []byte, full bool) (n int, err error) {
 // something is left to do. That a write fails shows when the response is read:
 // there may be one all the same.
 func (x *call) begin() {
-	n, err := x.conn.tryWrite(x.out.data, x.out.whole)
+	n, err := x.conn.tryWrite(x.out.data, x.out.kept, x.out.whole)
 	switch {
 	case err != nil:
 		x.broken = true
-	case n == len(x.out.data) && x.out.whole:
+	case n == x.out.size() && x.out.whole:
 		x.sent = true
-	case n == len(x.out.data) && x.out.expects:
+	case n == x.out.size() && x.out.expects:
 	default:
 		x.startPump(n)
 	}
@@ -198,7 +239,17 @@ func (x *call) crashed() {
 // pump sends what the first write did not take, and all that follows.
 func (x *call) pump(from int) {
 	o := &x.out
-	rest := o.data[from:]
+	rest, err := o.data[min(from, len(o.data)):], error(nil)
+	if o.kept != nil {
+		if !x.mayRefill() {
+			return
+		}
+		if rest, err = x.unkeep(from); err != nil {
+			x.stop(err)
+			return
+		}
+		x.limit(x.deadline())
+	}
 	for {
 		if _, err := x.conn.Write(rest); err != nil {
 			x.settle(false)
