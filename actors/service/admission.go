@@ -153,6 +153,7 @@ func (s *service) takeBack(l *Lease) {
 
 func (s *service) upgraded(l *Lease) {
 	l.tunnel = true
+	l.target.record.answered() // its goodbye may be hours away
 	if (l.pool.retired || s.closing || s.gate.State != spec.Running) && !l.severed {
 		s.cutOff(l, ErrReplaced)
 	}

@@ -67,6 +67,19 @@ func TestTheLine(t *testing.T) {
 	}
 }
 
+// Only a request that was sent again says so, behind all that dashboards know.
+func TestRetriesAreLoggedWhereThereWereAny(t *testing.T) {
+	for retries, want := range map[int]string{0: `"query":"","req_a":"b"}`, 2: `"query":"","retries":2,"req_a":"b"}`} {
+		var out bytes.Buffer
+		l := New(&out)
+		l.Log(&Entry{Retries: retries, Headers: []exchange.Field{{Name: "req_a", Value: "b"}}})
+		l.Close()
+		if !strings.HasSuffix(strings.TrimSpace(out.String()), want) {
+			t.Errorf("%d retries are logged as %s", retries, out.String())
+		}
+	}
+}
+
 func TestEmptyValuesAreWritten(t *testing.T) {
 	got := written(t, func(l *Logger) { l.Log(&Entry{}) })
 	for _, key := range strings.Fields("host path request_id service target method req_content_type resp_content_type client_addr client_port remote_addr user_agent proto scheme query") {

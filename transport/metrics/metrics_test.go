@@ -78,6 +78,26 @@ func TestMethodsAreNotKept(t *testing.T) {
 		`kamal_proxy_http_requests_total{method="PUT",service="web",status="200"} 1`)
 }
 
+func TestRetriesAndEjectionsAreCounted(t *testing.T) {
+	m := New()
+	m.Begin("web")
+	has(t, scrape(t, m), `kamal_proxy_http_retries_total{service="web"} 0`, `kamal_proxy_target_ejections_total{service="web"} 0`)
+	m.Retry("web")
+	m.Retry("web")
+	m.Retry("never seen")
+	m.Ejected("api")
+	text := scrape(t, m)
+	has(t, text, `kamal_proxy_http_retries_total{service="web"} 2`, `kamal_proxy_target_ejections_total{service="api"} 1`)
+	if strings.Contains(text, "never seen") {
+		t.Error("a service that is not there is counted")
+	}
+	m.Forget("web")
+	m.Forget("api")
+	if text := scrape(t, m); strings.Contains(text, `"web"`) || strings.Contains(text, `"api"`) {
+		t.Error("something is left of services that are gone")
+	}
+}
+
 func TestForgottenServicesLeaveNothing(t *testing.T) {
 	m := New()
 	for _, name := range []string{"web", "api"} {

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"context"
 	"errors"
 	"strings"
 
@@ -9,20 +10,33 @@ import (
 	"kamal-proxy/transport/upstream"
 )
 
+// elsewhere asks for another target for a request that ended with err, nil too.
+// ok is false where there is none, or the request cannot be sent again: then
+// err is its answer. Where err says that it could be, the service knows of it.
+func (p *Proxy) elsewhere(ctx context.Context, l *service.Lease, f *service.Facts, cut func(error), err error) (to service.Verdict, ok bool) {
+	var unanswered *upstream.UnansweredError
+	if l == nil || !errors.As(err, &unanswered) {
+		return service.Verdict{}, false
+	}
+	r := service.NewRoute()
+	r.Facts, r.Cut = *f, cut
+	p.again(l, r, err.Error(), unanswered.Unsent)
+	to, failed := p.await(r, ctx, p.config.Leave)
+	return to, failed == nil && to.Action == service.Forward
+}
+
 // again asks for another target for a request that its target did not answer,
 // and reports whether there is one. Otherwise err is the request's answer.
 func (v *visit) again(err error) bool {
 	var unanswered *upstream.UnansweredError
-	if v.verdict.Lease == nil || !errors.As(err, &unanswered) || v.cutoff.Err() != nil {
+	if !errors.As(err, &unanswered) || v.cutoff.Err() != nil {
 		return false
 	}
-	route := service.NewRoute()
-	v.state(&route.Facts)
-	route.Cut = v.cutoff.cut
-	v.proxy.again(v.verdict.Lease, route, err.Error(), unanswered.Unsent)
+	var facts service.Facts
+	v.state(&facts)
 	v.blamed = true
-	verdict, failed := v.proxy.await(route, v.x.Context(), v.proxy.config.Leave)
-	if failed != nil || verdict.Action != service.Forward {
+	verdict, ok := v.proxy.elsewhere(v.x.Context(), v.verdict.Lease, &facts, v.cutoff.cut, err)
+	if !ok {
 		return false
 	}
 	v.proxy.config.Logger.Debug().Err(err).Str("service", v.entry.Service).Str("target", v.entry.Target).

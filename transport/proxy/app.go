@@ -29,21 +29,30 @@ func (p *Proxy) AskApp(ctx context.Context, name, host, target string) (status i
 	defer cancel(nil)
 	request := appRequest(host, target)
 	route := service.NewRoute()
-	route.Facts = service.Facts{Host: spec.RequestHost(host), Path: request.Path, Method: request.Method, TLS: true}
-	route.Cut = cancel
+	facts := service.Facts{Host: spec.RequestHost(host), Path: request.Path, Method: request.Method, TLS: true}
+	route.Facts, route.Cut = facts, cancel
 	p.config.Ask(route)
 	verdict, err := p.await(route, ctx, p.config.Leave)
 	if err != nil {
 		return 0, nil, fmt.Errorf("%s did not let a request to %s for %s through: %w", name, target, host, err)
 	}
-	if verdict.Lease != nil {
-		defer p.finish(verdict.Lease)
-	}
+	defer func() {
+		if verdict.Lease != nil {
+			p.finish(verdict.Lease)
+		}
+	}()
 	if err := mayAsk(&verdict, name); err != nil {
 		return 0, nil, fmt.Errorf("%w: %s for %s %w", errNotAsked, target, host, err)
 	}
 	strip(request, verdict.Prefix)
-	return askTarget(ctx, verdict.Target, request)
+	for {
+		status, body, err = askTarget(ctx, verdict.Target, request)
+		next, ok := p.elsewhere(ctx, verdict.Lease, &facts, cancel, err)
+		if !ok {
+			return status, body, err
+		}
+		verdict = next
+	}
 }
 
 // appRequest is the request that an app is asked with. It says that it came

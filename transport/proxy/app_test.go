@@ -43,6 +43,23 @@ func TestAskApp(t *testing.T) {
 	expect(t, "lines of the access log", len(s.entries), 0)
 }
 
+func TestAnotherTargetOfTheAppIsAsked(t *testing.T) {
+	s := newStage(fails(unanswered(true)))
+	s.elsewhere("two:80", fails(unanswered(false)))
+	s.elsewhere("three:80", answers(200, "yes", 3))
+	status, body, err := s.AskApp(context.Background(), "app", "a.example", "/allowed")
+	if err != nil || status != 200 || string(body) != "yes" {
+		t.Errorf("it is answered %d %q, %v", status, body, err)
+	}
+	expect(t, "goodbyes", s.finished, 1)
+
+	s = newStage(fails(unanswered(true)))
+	if _, _, err := s.AskApp(context.Background(), "app", "a.example", "/allowed"); !errors.Is(err, upstream.ErrUnreachable) {
+		t.Errorf("without another one it ends with %v", err)
+	}
+	expect(t, "goodbyes", s.finished, 1)
+}
+
 func TestAppIsNotAsked(t *testing.T) {
 	for _, c := range []struct {
 		name    string

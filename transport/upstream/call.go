@@ -132,8 +132,10 @@ func (x *call) do() error {
 		return err
 	}
 	deadline := x.deadline()
-	if until, has := x.ctx.Deadline(); has && (deadline.IsZero() || until.Before(deadline)) {
-		deadline = until
+	if h, ok := x.ctx.(Hurried); ok {
+		if until, has := h.Deadline(); has {
+			deadline = until
+		}
 	}
 	if c := x.target.take(); c != nil {
 		err := x.try(c, deadline)

@@ -28,8 +28,8 @@ var (
 type UnansweredError struct {
 	Err    error
 	Unsent bool // the target cannot have read any of it
-	// Deadline is the end of its ResponseTimeout; zero: there is none. It holds
-	// for the next Send, too, if its ctx has it.
+	// Deadline is the end of its ResponseTimeout; zero: there is none. See
+	// Hurried.
 	Deadline time.Time
 }
 

@@ -98,8 +98,7 @@ func New(o Options) *Target {
 //
 // The response's Body has a method Ready() bool: whether a Read would not wait.
 //
-// ctx's deadline counts only until the head of the response is there, as a
-// ResponseTimeout does. Watching ctx costs about half a microsecond; less if it is Watchable, and
+// Watching ctx costs about half a microsecond; less if it is Watchable, and
 // nothing if it cannot end.
 func (t *Target) Send(ctx context.Context, r *exchange.Request, interim func(status int, h exchange.Header) error) (*exchange.Response, error) {
 	if ctx.Err() != nil {
@@ -126,7 +125,9 @@ type Watchable interface {
 	Unwatch() bool
 }
 
-// Hurried is a context of a request that can go elsewhere.
+// Hurried is a context of a request that can go elsewhere, or has been. Its
+// Deadline is the end of the ResponseTimeout with which the request was first
+// sent; the response's body may come later.
 type Hurried interface {
 	context.Context
 	// ConnectWithin is how long a connection may take to be made; 0: as long as
