@@ -35,6 +35,7 @@ const patience = 10 * time.Second
 var roles = map[string]func(){
 	"good": func() {
 		p, state := mustJoin()
+		p.Line().WriteString("along the line")
 		fmt.Fprintln(os.Stderr, "early words")
 		if _, inherited := os.LookupEnv(Variable); inherited {
 			panic("my children would join, too")
@@ -136,7 +137,13 @@ func redirectStderr(t *testing.T) (said func() string) {
 func TestSuccessorTakesOver(t *testing.T) {
 	said := redirectStderr(t)
 	followed, ended := make(chan Following, 1), make(chan struct{})
+	along, line, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer along.Close()
 	s := succession("good")
+	s.Line = line
 	s.Follow = func(f Following, done func()) { followed <- f; done() }
 	s.End = func() { close(ended) }
 	n, err := s.Start(t.Context())
@@ -155,6 +162,9 @@ func TestSuccessorTakesOver(t *testing.T) {
 	within(t, "End", ended)
 	n.pair.close()
 	within(t, "its end", n.exited)
+	if got, err := io.ReadAll(along); string(got) != "along the line" {
+		t.Errorf("the line said %q, %v", got, err)
+	}
 	if got := said(); got != "early words\nlate words\n" {
 		t.Errorf("it said %q", got)
 	}

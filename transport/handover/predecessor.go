@@ -13,8 +13,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Variable tells a successor which of its files are for it: the number of its
-// end of the pair, a comma, and the number of the standard error to go on with.
+// Variable tells a successor which of its files are for it: the numbers, with
+// commas, of its end of the pair, of the standard error to go on with, and, where
+// there is one, of Succession.Line.
 const Variable = "KAMAL_PROXY_HANDOVER"
 
 // stateTimeout is how long a predecessor may take to send its state.
@@ -28,7 +29,8 @@ var (
 // Predecessor is the process that this one is to replace.
 type Predecessor struct {
 	pair   *pair
-	stderr int // the file to go on with
+	stderr int      // the file to go on with
+	line   *os.File // nil: none
 
 	state   chan State
 	proceed chan struct{} // closed at Proceed
@@ -46,21 +48,31 @@ func Join() (*Predecessor, error) {
 	if !given {
 		return nil, nil
 	}
-	var files [2]int
-	first, second, _ := strings.Cut(value, ",")
-	for i, s := range []string{first, second} {
-		n, err := strconv.Atoi(s)
+	var files []int
+	for number := range strings.SplitSeq(value, ",") {
+		n, err := strconv.Atoi(number)
 		if err != nil || n <= 2 {
-			return nil, fmt.Errorf("%s is %q, which only kamal-proxy sets, for a process that it starts: unset it", Variable, value)
+			return nil, notOurs(value)
 		}
-		files[i] = n
 		unix.CloseOnExec(n)
+		files = append(files, n)
+	}
+	if len(files) < 2 {
+		return nil, notOurs(value)
 	}
 	pair, err := pairOn(os.NewFile(uintptr(files[0]), "predecessor"))
 	if err != nil {
 		return nil, fmt.Errorf("%s is %q, which names no connection to a process to replace: unset it: %w", Variable, value, err)
 	}
-	return join(pair, files[1]), nil
+	p := join(pair, files[1])
+	if len(files) > 2 {
+		p.line = os.NewFile(uintptr(files[2]), "line")
+	}
+	return p, nil
+}
+
+func notOurs(value string) error {
+	return fmt.Errorf("%s is %q, which only kamal-proxy sets, for a process that it starts: unset it", Variable, value)
 }
 
 func join(pair *pair, stderr int) *Predecessor {
@@ -94,6 +106,9 @@ func (p *Predecessor) State(ctx context.Context) (State, error) {
 		return State{}, context.Cause(ctx)
 	}
 }
+
+// Line is the Succession's, which the caller closes; nil: there is none.
+func (p *Predecessor) Line() *os.File { return p.line }
 
 // Fail tells the predecessor why this process ends instead.
 func (p *Predecessor) Fail(err error) {

@@ -37,6 +37,13 @@ type State struct {
 	Protocol int
 	Version  string // of the predecessor
 	Records  []*spec.Record
+	QUIC     *QUIC // nil: it has no such port
+}
+
+// QUIC is how the predecessor has its UDP port, see package quicport.
+type QUIC struct {
+	Generation byte
+	Key        []byte
 }
 
 // Ready says that the successor waits for Proceed.

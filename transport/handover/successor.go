@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -23,6 +24,8 @@ type Succession struct {
 	Args   []string // without the program's name
 	Env    []string
 	State  State
+	// Line is a file for the successor, which Start closes; nil: none.
+	Line *os.File
 	// Pass gives the command the sockets, by ExtraFiles and Env; release is
 	// called when it has been started, or has not.
 	Pass func(*exec.Cmd) (release func(), err error)
@@ -53,6 +56,9 @@ type Successor struct {
 // Start starts the successor, and returns when it is ready. If it does not get
 // ready, or ctx ends before it is, it is there no more, and the error says why.
 func (s Succession) Start(ctx context.Context) (*Successor, error) {
+	if s.Line != nil {
+		defer s.Line.Close()
+	}
 	pair, theirs, err := newSocketPair()
 	if err != nil {
 		return nil, fmt.Errorf("unable to make a connection for the new process: %w", err)
@@ -101,9 +107,16 @@ func (n *Successor) start(theirs *os.File) error {
 	}
 	defer speak.Close()
 	cmd.Stdout, cmd.Stderr = os.Stdout, speak
-	first := 3 + len(cmd.ExtraFiles)
-	cmd.ExtraFiles = append(cmd.ExtraFiles, theirs, os.Stderr)
-	cmd.Env = append(cmd.Env, fmt.Sprintf("%s=%d,%d", Variable, first, first+1))
+	files := []*os.File{theirs, os.Stderr}
+	if s.Line != nil {
+		files = append(files, s.Line)
+	}
+	var numbers []string
+	for _, file := range files {
+		numbers = append(numbers, strconv.Itoa(3+len(cmd.ExtraFiles)))
+		cmd.ExtraFiles = append(cmd.ExtraFiles, file)
+	}
+	cmd.Env = append(cmd.Env, Variable+"="+strings.Join(numbers, ","))
 	if err := cmd.Start(); err != nil {
 		listen.Close()
 		return fmt.Errorf("unable to start %s: %w", s.Binary, reasonOf(err))

@@ -16,6 +16,8 @@ import (
 	"github.com/quic-go/quic-go"
 	"github.com/quic-go/quic-go/http3"
 	"github.com/rs/zerolog"
+
+	"kamal-proxy/transport/quicport"
 )
 
 // What one connection of HTTP/3 may take. The windows bound what it can make us
@@ -118,15 +120,16 @@ func (h *HTTP3) http3TLS(policy *tls.Config) *tls.Config {
 
 // Serve serves one port until Shutdown has ended, and closes it. It returns nil
 // after Shutdown.
-func (h *HTTP3) Serve(conn *net.UDPConn) error {
-	defer conn.Close()
+func (h *HTTP3) Serve(port *quicport.Port) error {
+	defer port.Close()
 	if !h.begin() {
 		return nil
 	}
-	transport := &quic.Transport{Conn: conn, VerifySourceAddress: h.rush.on}
+	transport := port.Transport()
+	transport.VerifySourceAddress = h.rush.on
 	defer transport.Close()
 	if err := h.admit(transport); h.open.Err() == nil {
-		return fmt.Errorf("unable to serve HTTP/3 on UDP port %d: %w", udpPort(conn.LocalAddr()), err)
+		return fmt.Errorf("unable to serve HTTP/3 on UDP port %d: %w", udpPort(port.LocalAddr()), err)
 	}
 	<-h.ended
 	return nil

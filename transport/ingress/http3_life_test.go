@@ -19,6 +19,7 @@ import (
 	"github.com/quic-go/quic-go/http3"
 
 	"kamal-proxy/transport/exchange"
+	"kamal-proxy/transport/quicport"
 )
 
 func TestHTTP3AbortResetsTheStreamOnly(t *testing.T) {
@@ -269,7 +270,7 @@ func TestHTTP3ServeAfterShutdown(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := h.Serve(conn); err != nil {
+	if err := h.Serve(quicport.New(conn, 0, quicport.NewKey(), nil)); err != nil {
 		t.Error(err)
 	}
 	if err := conn.Close(); !errors.Is(err, net.ErrClosed) {
@@ -284,7 +285,7 @@ func TestHTTP3LostPort(t *testing.T) {
 	}
 	h := NewHTTP3(Config{TLS: TLSConfig(nil), Handler: ok})
 	served := make(chan error, 1)
-	go func() { served <- h.Serve(conn) }()
+	go func() { served <- h.Serve(quicport.New(conn, 0, quicport.NewKey(), nil)) }()
 	conn.Close()
 	if err := receive(t, served); err == nil || !strings.Contains(err.Error(), "unable to serve HTTP/3") {
 		t.Errorf("got %v", err)

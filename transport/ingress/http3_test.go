@@ -20,6 +20,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"kamal-proxy/transport/exchange"
+	"kamal-proxy/transport/quicport"
 )
 
 // site3 is an HTTP/3 server under test.
@@ -47,7 +48,7 @@ func start3(t *testing.T, config Config) *site3 {
 	})
 	h := NewHTTP3(config)
 	served := make(chan error, 1)
-	go func() { served <- h.Serve(conn) }()
+	go func() { served <- h.Serve(quicport.New(conn, 0, quicport.NewKey(), nil)) }()
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
 		defer cancel()

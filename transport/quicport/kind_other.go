@@ -1,0 +1,8 @@
+//go:build !linux
+
+package quicport
+
+import "syscall"
+
+// lineKind keeps messages apart.
+const lineKind = syscall.SOCK_DGRAM

@@ -1,0 +1,306 @@
+package quicport
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"io"
+	"math/big"
+	"net"
+	"os"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/quic-go/quic-go"
+	"go.uber.org/goleak"
+	"golang.org/x/net/ipv4"
+)
+
+const patience = 10 * time.Second
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// process is what one process does: it answers each stream with its name and
+// what the stream said.
+type process struct {
+	name      string
+	port      *Port
+	transport *quic.Transport
+	conns     sync.WaitGroup
+}
+
+func startProcess(t *testing.T, port *Port, name string, policy *tls.Config) *process {
+	t.Helper()
+	p := &process{name: name, port: port, transport: port.Transport()}
+	listener, err := p.transport.Listen(policy, &quic.Config{KeepAlivePeriod: time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.conns.Go(func() {
+		for {
+			conn, err := listener.Accept(context.Background())
+			if err != nil {
+				return
+			}
+			p.conns.Go(func() { p.serve(conn) })
+		}
+	})
+	return p
+}
+
+func (p *process) serve(conn *quic.Conn) {
+	for {
+		stream, err := conn.AcceptStream(context.Background())
+		if err != nil {
+			return
+		}
+		p.conns.Go(func() {
+			said, _ := io.ReadAll(stream)
+			fmt.Fprintf(stream, "%s: %s", p.name, said)
+			stream.Close()
+		})
+	}
+}
+
+// end ends the process, without a word to its clients.
+func (p *process) end() {
+	p.transport.Close()
+	p.port.Close()
+	p.conns.Wait()
+}
+
+// client is one connection to the port.
+type client struct {
+	t    *testing.T
+	conn *quic.Conn
+}
+
+func dial(t *testing.T, at net.Addr, policy *tls.Config) *client {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	conn, err := quic.DialAddr(ctx, at.String(), policy, &quic.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.CloseWithError(0, "") })
+	return &client{t, conn}
+}
+
+// by asks for something large and returns who answers.
+func (c *client) by() string {
+	c.t.Helper()
+	stream, err := c.conn.OpenStreamSync(c.t.Context())
+	if err != nil {
+		c.t.Error(err)
+		return ""
+	}
+	stream.SetDeadline(time.Now().Add(patience))
+	said := bytes.Repeat([]byte("x"), 200_000)
+	go func() {
+		stream.Write(said)
+		stream.Close()
+	}()
+	answer, err := io.ReadAll(stream)
+	if err != nil {
+		c.t.Error(err)
+		return ""
+	}
+	name, rest, _ := bytes.Cut(answer, []byte(": "))
+	if !bytes.Equal(rest, said) {
+		c.t.Errorf("%d bytes of %d came back, or others", len(rest), len(said))
+	}
+	return string(name)
+}
+
+func (c *client) wants(name string) {
+	c.t.Helper()
+	if got := c.by(); got != name {
+		c.t.Errorf("process %s answers, want %s", got, name)
+	}
+}
+
+// another returns the same socket with a descriptor of its own, as another
+// process has it.
+func another(t *testing.T, conn *net.UDPConn) *net.UDPConn {
+	t.Helper()
+	file, err := conn.File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	copied, err := net.FilePacketConn(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return copied.(*net.UDPConn)
+}
+
+// succeed has a new process take the port over from p.
+func (p *process) succeed(t *testing.T, name string, policy *tls.Config) *process {
+	t.Helper()
+	ours, theirs, err := NewLine()
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, err := Line(theirs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.port.HandTo(ours)
+	p.port.HandedOn()
+	return startProcess(t, New(another(t, p.port.UDPConn), p.port.Generation()+1, p.port.Key(), before), name, policy)
+}
+
+func listenUDP(t *testing.T, address string) *net.UDPConn {
+	t.Helper()
+	at, err := net.ResolveUDPAddr("udp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := net.ListenUDP("udp", at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return conn
+}
+
+func policies(t *testing.T) (server, client *tls.Config) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{"a"}, NotAfter: time.Now().Add(time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server = &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}, NextProtos: []string{"x"}}
+	return server, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"x"}}
+}
+
+func TestEachProcessGetsThePacketsOfItsConnections(t *testing.T) {
+	for _, address := range []string{"127.0.0.1:0", ":0"} {
+		t.Run(address, func(t *testing.T) {
+			server, policy := policies(t)
+			conn := listenUDP(t, address)
+			at := &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: conn.LocalAddr().(*net.UDPAddr).Port}
+			first := startProcess(t, New(conn, 255, NewKey(), nil), "first", server)
+			var ofFirst, ofSecond []*client
+			for range 5 {
+				ofFirst = append(ofFirst, dial(t, at, policy))
+			}
+			ofFirst[0].wants("first")
+
+			second := first.succeed(t, "second", server)
+			for range 5 {
+				ofSecond = append(ofSecond, dial(t, at, policy))
+			}
+			third := second.succeed(t, "third", server)
+			var all sync.WaitGroup
+			for range 3 {
+				for _, c := range ofFirst {
+					all.Go(func() { c.wants("first") })
+				}
+				for _, c := range ofSecond {
+					all.Go(func() { c.wants("second") })
+				}
+				newest := dial(t, at, policy)
+				all.Go(func() { newest.wants("third") })
+			}
+			all.Wait()
+			first.end()
+			ofSecond[0].wants("second")
+			second.end()
+			dial(t, at, policy).wants("third")
+			third.end()
+		})
+	}
+}
+
+// A newest process that is killed leaves the port to the one before it, which
+// finishes what it has begun; one that has handed on leaves it to its successor.
+func TestThePortComesBackFromTheNewestAlone(t *testing.T) {
+	server, policy := policies(t)
+	conn := listenUDP(t, "127.0.0.1:0")
+	at := conn.LocalAddr()
+	first := startProcess(t, New(conn, 0, NewKey(), nil), "first", server)
+	c := dial(t, at, policy)
+	second := first.succeed(t, "second", server)
+	c.wants("first")
+	second.end()
+	c.wants("first")
+
+	second = first.succeed(t, "second", server)
+	c.wants("first")
+	third := second.succeed(t, "third", server)
+	of3 := dial(t, at, policy)
+	second.end()
+	for range 5 {
+		of3.wants("third")
+	}
+	first.end()
+	of3.wants("third")
+	third.end()
+}
+
+func TestGenerationsAreReadWhereTheyAreIssued(t *testing.T) {
+	id := []byte{7, 1, 2, 3, 4, 5, 6, 7}
+	long := func(first byte, version uint32, id []byte) []byte {
+		b := []byte{first, byte(version >> 24), byte(version >> 16), byte(version >> 8), byte(version), byte(len(id))}
+		return append(append(b, id...), make([]byte, 20)...)
+	}
+	short := append([]byte{0x40}, append(bytes.Clone(id), make([]byte, 20)...)...)
+	for name, test := range map[string]struct {
+		packet []byte
+		issued bool
+	}{
+		"1-RTT":             {short, true},
+		"Handshake":         {long(0xe0, 1, id), true},
+		"Handshake of 2":    {long(0xf0, version2, id), true},
+		"Initial":           {long(0xc0, 1, id), false},
+		"0-RTT":             {long(0xd0, 1, id), false},
+		"Initial of 2":      {long(0xd0, version2, id), false},
+		"0-RTT of 2":        {long(0xe0, version2, id), false},
+		"unknown version":   {long(0xe0, 99, id), false},
+		"another length":    {long(0xe0, 1, id[:7]), false},
+		"no QUIC":           {append([]byte{0x00}, short[1:]...), false},
+		"cut short":         {short[:13], false},
+		"cut long":          {long(0xe0, 1, id)[:13], false},
+		"nothing":           {nil, false},
+		"shortest possible": {short[:14], true},
+	} {
+		generation, issued := generationOf(test.packet)
+		if issued != test.issued || issued && generation != 7 {
+			t.Errorf("%s: generation %d, %t, want %t", name, generation, issued, test.issued)
+		}
+	}
+}
+
+func FuzzUnpack(f *testing.F) {
+	f.Add([]byte{1, 6, 1, 2, 3, 4, 5, 6, 0, 1, 9, 'x'})
+	f.Fuzz(func(t *testing.T, frame []byte) {
+		m := ipv4.Message{OOB: make([]byte, 128), Buffers: [][]byte{make([]byte, 1452)}}
+		if unpack(frame, &m) == nil && (m.N > 1452 || m.NN > 128 || m.Addr == nil) {
+			t.Errorf("%x became %+v", frame, m)
+		}
+	})
+}
+
+func TestLinesAreMadeOfUnixSockets(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	if _, err := Line(r); err == nil {
+		t.Error("a pipe is taken for a line")
+	}
+}
