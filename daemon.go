@@ -27,6 +27,7 @@ import (
 	"kamal-proxy/transport/notify"
 	"kamal-proxy/transport/probe"
 	"kamal-proxy/transport/proxy"
+	"kamal-proxy/transport/quicport"
 )
 
 // daemon is everything that `kamal-proxy run` holds open.
@@ -45,8 +46,9 @@ type daemon struct {
 	manager  *notify.Notifier
 
 	socket                 net.Listener
-	plain, secure, scraped net.Listener // scraped: the metrics port, nil without
-	quic                   *net.UDPConn // nil without --http3
+	plain, secure, scraped net.Listener   // scraped: the metrics port, nil without
+	quic                   *net.UDPConn   // nil without --http3
+	shared                 *quicport.Port // quic, as it is shared with other processes; nil without
 	web                    [2]*ingress.Server
 	http3                  *ingress.HTTP3 // nil without --http3
 	control                *control.Server
@@ -82,6 +84,9 @@ func (d *daemon) prepare() (err error) {
 	}
 	if err := d.listen(); err != nil {
 		return err
+	}
+	if d.quic != nil {
+		d.shared = quicport.New(d.quic, 0, quicport.NewKey(), nil)
 	}
 	records, err := store.Load(d.options.Data, nil, d.log)
 	if err != nil {
@@ -186,7 +191,7 @@ func (d *daemon) run() error {
 	start(func() error { return d.web[0].Serve(d.plain) })
 	start(func() error { return d.web[1].Serve(d.secure) })
 	if d.http3 != nil {
-		start(func() error { return d.http3.Serve(d.quic) })
+		start(func() error { return d.http3.Serve(d.shared) })
 	}
 	start(func() error { return d.control.Serve(d.socket) })
 	go followLoad(scraping)

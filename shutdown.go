@@ -57,6 +57,9 @@ func (d *daemon) retire() {
 	for _, server := range d.web {
 		server.Retire()
 	}
+	if d.http3 != nil {
+		d.http3.Retire()
+	}
 	ctx, cut := context.WithCancel(context.Background())
 	drained := make(chan struct{})
 	go d.hurry(drained, cut)

@@ -1,11 +1,14 @@
 package main
 
 import (
+	"fmt"
+
 	"kamal-proxy/actors/registry"
 	"kamal-proxy/actors/service"
 	"kamal-proxy/cli"
 	"kamal-proxy/transport/control"
 	"kamal-proxy/transport/handover"
+	"kamal-proxy/transport/quicport"
 )
 
 // takeOver gets ready to serve in the predecessor's place, and returns when it
@@ -36,7 +39,28 @@ func (d *daemon) inherit() error {
 	if err := d.listen(); err != nil {
 		return err
 	}
+	if err := d.shareQUIC(state.QUIC); err != nil {
+		return err
+	}
 	return d.startActors(state.Records)
+}
+
+// shareQUIC has the UDP port's packets that are the predecessor's go there.
+func (d *daemon) shareQUIC(was *handover.QUIC) error {
+	if d.quic == nil {
+		return nil
+	}
+	file := d.predecessor.Line()
+	if was == nil || file == nil || len(was.Key) != len(quicport.Key{}) {
+		d.shared = quicport.New(d.quic, 0, quicport.NewKey(), nil)
+		return nil
+	}
+	line, err := quicport.Line(file)
+	if err != nil {
+		return fmt.Errorf("the line for the predecessor's packets cannot be used: %w", err)
+	}
+	d.shared = quicport.New(d.quic, was.Generation+1, quicport.Key(was.Key), line)
+	return nil
 }
 
 // former is what the registry knows of the predecessor; nil: there is none.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,7 +13,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
-	"time"
 
 	"kamal-proxy/actors/registry"
 	"kamal-proxy/actors/store"
@@ -20,13 +20,9 @@ import (
 	"kamal-proxy/cli"
 	"kamal-proxy/transport/control"
 	"kamal-proxy/transport/handover"
+	"kamal-proxy/transport/quicport"
 	"kamal-proxy/transport/sockets"
 )
-
-// http3Grace is how long HTTP/3 requests may take to end before a successor
-// reads from the port: of two processes that read there, each would get
-// packets of the other's connections.
-const http3Grace = time.Second
 
 var (
 	errUpgrading = errors.New("an upgrade is under way already: wait until it has ended")
@@ -99,7 +95,12 @@ func (d *daemon) replace(binary string, told control.Progress) (*handover.Succes
 		return nil, err
 	}
 	told(control.Step{Stage: control.Starting, Detail: binary})
-	successor, err := d.succeedWith(binary, snapshot)
+	line, theirs, err := d.newLine()
+	if err != nil {
+		d.registry.Tell(registry.TakeBack{})
+		return nil, err
+	}
+	successor, err := d.succeedWith(binary, snapshot, theirs)
 	if err != nil && d.signals.end.Err() != nil {
 		err = errEnding
 	}
@@ -108,11 +109,26 @@ func (d *daemon) replace(binary string, told control.Progress) (*handover.Succes
 		err = errEnding
 	}
 	if err != nil {
+		if line != nil {
+			line.Close()
+		}
 		d.registry.Tell(registry.TakeBack{})
 		return nil, err
 	}
-	d.handOver(successor)
+	d.handOver(successor, line)
 	return successor, nil
+}
+
+// newLine makes the way of QUIC's packets that a successor gets and that are for
+// this process; nil where there is no such port.
+func (d *daemon) newLine() (ours *net.UnixConn, theirs *os.File, err error) {
+	if d.shared == nil {
+		return nil, nil, nil
+	}
+	if ours, theirs, err = quicport.NewLine(); err != nil {
+		err = fmt.Errorf("unable to make a line for the packets of HTTP/3: %w", err)
+	}
+	return ours, theirs, err
 }
 
 // executable says why a program cannot be started, while nothing has happened.
@@ -130,28 +146,30 @@ func executable(path string) error {
 	}
 }
 
-func (d *daemon) succeedWith(binary string, snapshot store.Snapshot) (*handover.Successor, error) {
+func (d *daemon) succeedWith(binary string, snapshot store.Snapshot, line *os.File) (*handover.Successor, error) {
+	state := handover.State{Version: cli.Version, Records: slices.Collect(snapshot.Each)}
+	if d.shared != nil {
+		key := d.shared.Key()
+		state.QUIC = &handover.QUIC{Generation: d.shared.Generation(), Key: key[:]}
+	}
 	return handover.Succession{
 		Binary: binary,
 		Args:   os.Args[1:],
 		Env:    os.Environ(),
-		State:  handover.State{Version: cli.Version, Records: slices.Collect(snapshot.Each)},
+		State:  state,
+		Line:   line,
 		Pass:   func(cmd *exec.Cmd) (func(), error) { return sockets.Pass(cmd, d.open()) },
 		Follow: d.follow,
 		End:    func() { d.succession.hurry.Do(func() { close(d.succession.hurried) }) },
 	}.Start(d.signals.end)
 }
 
-// handOver gives everything away. Of HTTP/3 it ends what there is: see
-// http3Grace. The control socket is left before the orders that wait are sent
-// away, so that they find the successor there.
-func (d *daemon) handOver(successor *handover.Successor) {
-	if d.http3 != nil {
-		ctx, cancel := context.WithTimeout(d.signals.now, http3Grace)
-		defer cancel()
-		if err := d.http3.Shutdown(ctx); err != nil {
-			d.log.Warn().Err(err).Msg("Requests were cut off, because the new process needs the port")
-		}
+// handOver gives everything away. The control socket is left before the orders
+// that wait are sent away, so that they find the successor there.
+func (d *daemon) handOver(successor *handover.Successor, line *net.UnixConn) {
+	if d.shared != nil {
+		d.shared.HandTo(line)
+		d.shared.HandedOn()
 	}
 	d.tell(d.manager.HandOver(successor.PID(), "Serving"))
 	d.lines.Share(true)

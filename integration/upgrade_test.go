@@ -161,14 +161,28 @@ func TestRequestsFinishInTheProcessWhereTheyBegan(t *testing.T) {
 	d := startLineage(t)
 	a := startApp(t, "a")
 	d.must("deploy", "web", "--target", a.target())
+	idle := dial(t, d)
+	fmt.Fprint(idle, "GET / HTTP/1.1\r\nHost: a.example\r\n\r\n")
+	again := bufio.NewReader(idle)
+	if response, err := http.ReadResponse(again, nil); err != nil || response.Close {
+		t.Fatalf("the first request on a connection: %+v, %v", response, err)
+	} else if _, err := whole(response); err != nil {
+		t.Fatal(err)
+	}
+	before := a.finished.Load()
 	answer := d.slow(t, a, "700ms")
 	old := d.newest()
 	d.upgrade()
-	if !alive(old) || a.finished.Load() != 0 {
+	if !alive(old) || a.finished.Load() != before {
 		t.Fatal("the upgrade waited for a request under way")
 	}
 	if body, err := answer(); err != nil || body != "a and close" {
 		t.Errorf("a request across the upgrade got %q, %v", body, err)
+	}
+	<-time.After(500 * time.Millisecond) // longer than idle connections have where nobody takes over
+	fmt.Fprint(idle, "GET / HTTP/1.1\r\nHost: a.example\r\n\r\n")
+	if response, err := http.ReadResponse(again, nil); err != nil || response.StatusCode != 200 || !response.Close {
+		t.Errorf("a request on a connection that was idle for a while: %+v, %v, want 200 and Connection: close", response, err)
 	}
 	awaitEnd(t, old)
 	d.upgradeBySignal(syscall.SIGUSR2)
@@ -492,25 +506,42 @@ func TestSecondSignalEndsAtOnce(t *testing.T) {
 
 func TestUpgradeOverHTTP3(t *testing.T) {
 	d := startLineage(t, "--http3")
-	a := startApp(t, "a")
+	begun := make(chan struct{}, 3)
+	a := startApp(t, "a", func(mux *http.ServeMux) {
+		mux.HandleFunc("/long", func(w http.ResponseWriter, r *http.Request) {
+			begun <- struct{}{}
+			select {
+			case <-time.After(2500 * time.Millisecond):
+			case <-r.Context().Done():
+			}
+		})
+	})
 	certPath, keyPath, pool := certificate(t, t.TempDir(), "a.example")
 	d.must("deploy", "web", "--target", a.target(), "--host", "a.example", "--tls", "--tls-certificate-path", certPath, "--tls-private-key-path", keyPath)
 	client := overQUIC(t, d, pool)
+	running := startLoadOf(4, paced(func(*http.Client) (string, error) { return fetch(client, "https://a.example/") }))
+	answers := make(chan error, 3)
 	for range 3 {
-		body, err := fetch(client, "https://a.example/")
-		if err != nil || body != "a" {
-			t.Fatalf("got %q, %v", body, err)
-		}
-		answer := make(chan error, 1)
-		before := a.served.Load()
+		running.awaitMore(t, 50)
+		slow := overQUIC(t, d, pool)
 		go func() {
-			_, err := fetch(client, "https://a.example/slow?300ms")
-			answer <- err
+			_, err := fetch(slow, "https://a.example/long")
+			answers <- err
 		}()
-		awaitServed(t, a, before+1)
+		<-begun
 		d.upgrade()
-		if err := <-answer; err != nil {
-			t.Errorf("a request that could finish in the grace time: %v", err)
+	}
+	running.awaitMore(t, 50)
+	if !alive(d.lineage()[0]) {
+		t.Error("the first process has ended before its request has")
+	}
+	for range 3 {
+		if err := <-answers; err != nil {
+			t.Errorf("a request across upgrades: %v", err)
 		}
+	}
+	running.stop(t)
+	for _, pid := range d.lineage()[:3] {
+		awaitEnd(t, pid)
 	}
 }

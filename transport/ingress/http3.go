@@ -53,6 +53,7 @@ type HTTP3 struct {
 	open      context.Context // ends when nobody is let in any more
 	leave     context.CancelFunc
 	retiring  sync.Once
+	retired   atomic.Bool
 	departing sync.Once
 	whole     context.Context // ends when what is left is cut off
 	cut       context.CancelFunc

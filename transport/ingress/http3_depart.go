@@ -22,6 +22,7 @@ const (
 // not wait for any of that: see Shutdown.
 func (h *HTTP3) Retire() {
 	h.retiring.Do(func() {
+		h.retired.Store(true)
 		h.sessions.drain(retireQuiet)
 		time.AfterFunc(handshakeTime, h.depart)
 	})
@@ -29,8 +30,14 @@ func (h *HTTP3) Retire() {
 
 // Shutdown lets nobody in any more, tells clients to go, and waits for their
 // requests to end. Those that have not when ctx ends are cut off, and the error
-// says so.
+// says so. After a Retire it lets the handshakes have their second.
 func (h *HTTP3) Shutdown(ctx context.Context) error {
+	if h.retired.Load() {
+		select {
+		case <-h.open.Done():
+		case <-ctx.Done():
+		}
+	}
 	h.depart()
 	h.sessions.drain(farewell)
 	err := h.wait(ctx)
