@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -229,6 +230,35 @@ func TestResetDuringAStreamIsSeen(t *testing.T) {
 		response.Body.Close()
 		heal()
 	}
+}
+
+// A WebSocket whose way to the target breaks ends for its client, too, and
+// leaves nothing behind.
+func TestResetDuringAWebSocketEndsIt(t *testing.T) {
+	t.Parallel()
+	d, toxi := startScraped(t), startToxiproxy(t)
+	a := startApp(t, "a", switching("websocket", func(conn net.Conn, r *bufio.Reader) { echoFrames(conn, r) }))
+	d.must("deploy", "web", "--target", toxi.lead("web", a.target()))
+	d.get("web.example", "/")
+	before := d.usage()
+	for range 3 {
+		conn, r := upgrade(t, d, "websocket")
+		writeFrame(conn, frame{1, true, []byte("hello")})
+		if f, err := readFrame(r); err != nil || string(f.payload) != "hello" {
+			t.Fatalf("echo: %q, %v", f.payload, err)
+		}
+		heal := toxi.spoil("web", downstream("reset_peer", map[string]int{"timeout": 0}))
+		writeFrame(conn, frame{1, true, []byte("lost")})
+		if f, err := readFrame(r); err == nil && f.opcode != 8 {
+			t.Errorf("%+v came through a reset", f)
+		}
+		if _, err := io.ReadAll(r); errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Error("the client's connection stays open")
+		}
+		conn.Close()
+		heal()
+	}
+	nothingStays(t, d, before)
 }
 
 // A target that shuts its side down behind an answer, and goes on reading, is

@@ -7,7 +7,6 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 )
@@ -23,16 +22,6 @@ func either(many, few int) int {
 	return few
 }
 
-// The services of a storm: Kamal passes the buffering flags, others do not, and
-// one has two targets at a time.
-const (
-	plainHost    = "plain.example"
-	bufferedHost = "buffered.example"
-	pairHost     = "pair.example"
-)
-
-var stormHosts = []string{plainHost, bufferedHost, pairHost}
-
 // storm is load at a constant rate on a daemon, over all protocols at once:
 // vegeta's requests, and those of clients that try nothing a second time.
 type storm struct {
@@ -47,15 +36,6 @@ type storm struct {
 	crashes  bool // the daemon is to be killed: idle connections will break
 }
 
-// stormService is a service that goes to and fro between addresses.
-type stormService struct {
-	name    string
-	flags   []string
-	now     []*instance
-	next    []string // the other addresses
-	deploys int
-}
-
 // startStorm deploys the services and begins; rate is that of each of
 // vegeta's three protocols, a second.
 func startStorm(t *testing.T, d *daemon, rate int) *storm {
@@ -67,21 +47,12 @@ func startStorm(t *testing.T, d *daemon, rate int) *storm {
 
 func (s *storm) start(rate int) {
 	s.t.Helper()
-	t, d := s.t, s.d
 	s.began = time.Now()
-	cert, key, pool := certificate(t, t.TempDir(), stormHosts...)
+	cert, key, pool := certificate(s.t, s.t.TempDir(), stormHosts...)
 	s.pool = pool
 	for _, host := range stormHosts {
-		service := &stormService{name: strings.TrimSuffix(host, ".example"), now: []*instance{startInstance(t, "")}, next: []string{freeAddress(t)}}
-		if host == pairHost {
-			service.now, service.next = append(service.now, startInstance(t, "")), append(service.next, freeAddress(t))
-		}
-		service.flags = []string{"--host", host, "--tls", "--tls-redirect=false",
-			"--tls-certificate-path", cert, "--tls-private-key-path", key}
-		if host == bufferedHost {
-			service.flags = append(service.flags, "--buffer-requests", "--buffer-responses")
-		}
-		d.must(service.order(service.now)...)
+		service := newStormService(s.t, host, "--tls", "--tls-redirect=false", "--tls-certificate-path", cert, "--tls-private-key-path", key)
+		s.d.must(service.order(service.now)...)
 		s.services = append(s.services, service)
 	}
 	s.load(rate)
@@ -90,12 +61,13 @@ func (s *storm) start(rate int) {
 // load starts what sends requests.
 func (s *storm) load(rate int) {
 	s.t.Helper()
-	beside := startInstance(s.t, "")
-	direct := startStrict(&s.tally, func() (net.Conn, error) { return net.Dial("tcp", beside.address) })
-	for range 4 {
-		direct.keepAlive("(without us) GET", plainHost, "") // what the machine makes of it
+	s.attacks = []*attack{
+		startAttack(s.t, "HTTP/1.1", rate, wishes("http"), s.via("80", s.d.http)...),
+		startAttack(s.t, "TLS", rate, wishes("https"), append(s.via("443", s.d.https), "-insecure", "-http2=false")...),
+		startAttack(s.t, "h2", rate, wishes("https"), append(s.via("443", s.d.https), "-insecure")...),
 	}
-	s.stricts = append(s.stricts, direct)
+	s.loadStrictly("HTTP/1.1", s.d.dialPlain)
+	s.loadStrictly("TLS", s.d.dialSecure(plainHost))
 	if slices.Contains(s.d.args, "--http3") {
 		client := startStrict(&s.tally, nil)
 		for _, host := range stormHosts {
@@ -103,25 +75,31 @@ func (s *storm) load(rate int) {
 		}
 		s.stricts = append(s.stricts, client)
 	}
-	s.attacks = []*attack{
-		startAttack(s.t, "HTTP/1.1", rate, wishes("http"), s.via("80", s.d.http)...),
-		startAttack(s.t, "TLS", rate, wishes("https"), append(s.via("443", s.d.https), "-insecure", "-http2=false")...),
-		startAttack(s.t, "h2", rate, wishes("https"), append(s.via("443", s.d.https), "-insecure")...),
-	}
-	for lane, dial := range map[string]func() (net.Conn, error){
-		"HTTP/1.1": s.d.dialPlain, "TLS": s.d.dialSecure(plainHost),
-	} {
-		client := startStrict(&s.tally, dial)
-		client.looks = s.crashes
-		for _, host := range stormHosts {
-			for range 3 {
-				client.keepAlive(lane+" strict GET", host, "")
-				client.keepAlive(lane+" strict POST", host, strings.Repeat("x", 1000))
-				client.webSocket(lane+" WebSocket", host)
-			}
+	s.loadBeside()
+}
+
+func (s *storm) loadStrictly(lane string, dial func() (net.Conn, error)) {
+	client := startStrict(&s.tally, dial)
+	client.looks = s.crashes
+	for _, host := range stormHosts {
+		for range 3 {
+			client.keepAlive(lane+" strict GET", host, "")
+			client.keepAlive(lane+" strict POST", host, strings.Repeat("x", 1000))
+			client.webSocket(lane+" WebSocket", host)
 		}
-		s.stricts = append(s.stricts, client)
 	}
+	s.stricts = append(s.stricts, client)
+}
+
+// loadBeside asks an instance that is not behind the daemon, to show what the
+// machine makes of it.
+func (s *storm) loadBeside() {
+	beside := startInstance(s.t, "")
+	client := startStrict(&s.tally, func() (net.Conn, error) { return net.Dial("tcp", beside.address) })
+	for range 4 {
+		client.keepAlive("(without us) GET", plainHost, "")
+	}
+	s.stricts = append(s.stricts, client)
 }
 
 // via leads the names of the services to a port of the daemon.
@@ -146,87 +124,6 @@ func wishes(scheme string) (list []wish) {
 		)
 	}
 	return list
-}
-
-// deploys makes n in each service, the services beside each other. Each old
-// instance ends for real as soon as its deploy has returned.
-func (s *storm) deploys(n int) {
-	var services sync.WaitGroup
-	for _, service := range s.services {
-		services.Go(func() {
-			for range n {
-				if !s.deploy(service) {
-					return
-				}
-			}
-		})
-	}
-	services.Wait()
-}
-
-func (s *storm) deploy(service *stormService) (ok bool) {
-	old := service.now
-	s.awaitBusy(service)
-	var next []*instance
-	for _, address := range service.next {
-		i := startInstance(s.t, address)
-		if i == nil {
-			return false
-		}
-		next = append(next, i)
-	}
-	if _, stderr, code := s.d.run(service.order(next)...); code != 0 {
-		s.t.Errorf("deploy %d of %s failed: %s", service.deploys, service.name, stderr)
-		return false
-	}
-	service.next = nil
-	for _, i := range old {
-		if cut := i.end(); cut != 0 {
-			s.t.Errorf("deploy %d of %s returned with %d requests still on an old target", service.deploys, service.name, cut)
-		}
-		service.next = append(service.next, i.address)
-	}
-	for _, i := range old {
-		if late := i.late.Load(); late != 0 {
-			s.t.Errorf("deploy %d of %s: %d requests came to an old target after its drain", service.deploys, service.name, late)
-		}
-	}
-	service.now = next
-	service.deploys++
-	return true
-}
-
-// order is the command that deploys instances.
-func (service *stormService) order(instances []*instance) []string {
-	order := append([]string{"deploy", service.name}, service.flags...)
-	for _, i := range instances {
-		order = append(order, "--target", i.address)
-	}
-	return order
-}
-
-// awaitBusy waits until a service's instances have served some requests and
-// have some more under way.
-func (s *storm) awaitBusy(service *stormService) {
-	s.t.Helper()
-	eventually(s.t, "the load reaches "+service.name, func() error {
-		var served, underWay int64
-		for _, i := range service.now {
-			served, underWay = served+i.served.Load(), underWay+i.underWay.Load()
-		}
-		if served < 50 || underWay < 4 {
-			return fmt.Errorf("%d requests served, %d under way", served, underWay)
-		}
-		return nil
-	})
-}
-
-// made is how many deploys there were.
-func (s *storm) made() (n int) {
-	for _, service := range s.services {
-		n += service.deploys
-	}
-	return n
 }
 
 // end stops the load and prints what became of it.
