@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -346,5 +347,51 @@ func TestHolderFollowsAnUpgrade(t *testing.T) {
 	d.stop()
 	if code := d.cmd.ProcessState.ExitCode(); code != 0 {
 		t.Errorf("it ended with code %d, want 0", code)
+	}
+}
+
+// Whichever process dies in whatever moment of an upgrade: one worker serves
+// afterwards, and one alone.
+func TestKillStormDuringUpgrades(t *testing.T) {
+	rounds := 5 // without a good run in between, so the waits double
+	if long() {
+		rounds = 20
+	}
+	d := startHeld(t)
+	a := startApp(t, "a")
+	d.must("deploy", "web", "--target", a.target())
+	for range rounds {
+		d.worker()
+		if long() {
+			<-time.After(1100 * time.Millisecond)
+		}
+		upgraded := make(chan struct{})
+		go func() {
+			defer close(upgraded)
+			d.run("upgrade")
+		}()
+		<-time.After(time.Duration(rand.IntN(60)) * time.Millisecond)
+		d.killAny()
+		<-upgraded
+		if status, body := d.get("web.example", "/"); status != 200 || body != "a" {
+			t.Fatalf("got %d, %q after a kill", status, body)
+		}
+	}
+	d.worker()
+	d.stop()
+	if code := d.cmd.ProcessState.ExitCode(); code != 0 {
+		t.Errorf("it ended with code %d, want 0", code)
+	}
+}
+
+// killAny kills one of the processes that the holder has, be they its children
+// or a worker's.
+func (d *daemon) killAny() {
+	pids := children(d.t, d.cmd.Process.Pid)
+	for _, pid := range pids {
+		pids = append(pids, children(d.t, pid)...)
+	}
+	if len(pids) > 0 {
+		syscall.Kill(pids[rand.IntN(len(pids))], syscall.SIGKILL)
 	}
 }

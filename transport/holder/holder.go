@@ -148,6 +148,7 @@ func (h *holder) succeed(pid int) {
 	h.Log.Info().Int("worker", pid).Int("before", h.worker).Msg("Worker replaced")
 	if h.worker != 0 {
 		h.elders[h.worker] = true
+		h.delay.served(h.served())
 	}
 	h.worker, h.ready, h.restart = pid, time.Now(), nil
 	delete(h.heirs, pid)
@@ -173,10 +174,7 @@ func (h *holder) ended(pid int, how ending) {
 
 // lost decides what follows the worker's end.
 func (h *holder) lost(how ending) {
-	served := time.Duration(0)
-	if !h.ready.IsZero() {
-		served = time.Since(h.ready)
-	}
+	h.delay.served(h.served())
 	h.worker, h.ready = 0, time.Time{}
 	heir := h.heir()
 	switch {
@@ -188,10 +186,17 @@ func (h *holder) lost(how ending) {
 		h.Log.Error().Stringer("reason", how).Msg("The worker ended before it was ready")
 		h.finish(how)
 	default:
-		h.delay.served(served)
 		h.startLater()
 		h.Log.Error().Stringer("reason", how).Dur("delay", h.delay.last).Msg("The worker crashed and is started again")
 	}
+}
+
+// served is how long the worker has been ready.
+func (h *holder) served() time.Duration {
+	if h.ready.IsZero() {
+		return 0
+	}
+	return time.Since(h.ready)
 }
 
 // heir returns a process that was to take the place of the worker, and that
