@@ -8,6 +8,8 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
+
+	"kamal-proxy/transport/buffer"
 )
 
 // limitMemory makes the collector work harder before the container's memory is
@@ -18,6 +20,7 @@ func limitMemory() {
 	}
 	if limit := memoryLimit(os.DirFS("/")); limit > 0 {
 		debug.SetMemoryLimit(limit / 10 * 9) // the rest is for what is not Go's
+		buffer.SetBudget(min(limit/4, 256<<20))
 	}
 }
 

@@ -12,7 +12,6 @@ import (
 	"sync"
 	"syscall"
 	"testing"
-	"time"
 )
 
 // attempt is one input of a hostile client, and what has to become of it.
@@ -197,54 +196,6 @@ func (a attempt) compare(t *testing.T, target *witness, me string, buffered bool
 	for _, saw := range got {
 		if !slices.Contains(slices.Concat(whole, cut, open), saw) && saw != "GET /after" {
 			t.Errorf("%s: the target saw %q, want %q", a, saw, a.reaches)
-		}
-	}
-}
-
-// honestClients ask all the time, and look whether each answer is theirs. stop
-// ends them, and fails the test where one was not answered.
-func honestClients(t *testing.T, d *daemon) (stop func()) {
-	t.Helper()
-	ended, failed := make(chan struct{}), make(chan error, 4)
-	for i := range cap(failed) {
-		go func() { failed <- honestClient(d, fmt.Sprintf("honest%d.example", i), ended) }()
-	}
-	return func() {
-		t.Helper()
-		close(ended)
-		for range cap(failed) {
-			if err := <-failed; err != nil {
-				t.Error("an honest client: ", err)
-			}
-		}
-	}
-}
-
-func honestClient(d *daemon, me string, ended <-chan struct{}) error {
-	client := &http.Client{Timeout: patience, Transport: &http.Transport{}}
-	defer client.CloseIdleConnections()
-	for n := 0; ; n++ {
-		select {
-		case <-ended:
-			if n == 0 {
-				return fmt.Errorf("it never asked")
-			}
-			return nil
-		case <-time.After(time.Millisecond):
-		}
-		request, err := http.NewRequest("POST", d.url(fmt.Sprintf("/%d", n)), strings.NewReader(strings.Repeat("x", n%3*1000)))
-		if err != nil {
-			return err
-		}
-		request.Host = me
-		response, err := client.Do(request)
-		if err != nil {
-			return err
-		}
-		body, err := io.ReadAll(response.Body)
-		response.Body.Close()
-		if want := fmt.Sprintf("%s POST /%d", me, n); err != nil || response.StatusCode != 200 || string(body) != want {
-			return fmt.Errorf("got %d, %.80q, %v, want %q", response.StatusCode, body, err, want)
 		}
 	}
 }

@@ -27,7 +27,7 @@ func (b *backlog) put(p []byte) int {
 	}
 	n := 0
 	if b.disk.end == b.from {
-		n = int(min(int64(len(p)), max(0, b.limits.Memory-b.memory.size)))
+		n = int(min(int64(len(p)), b.limits.memoryLeft(b.memory.size)))
 		b.memory.append(p[:n])
 	}
 	if n < len(p) && !b.broken {

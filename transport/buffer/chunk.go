@@ -80,6 +80,7 @@ func (c *chain) append(p []byte) {
 }
 
 func (c *chain) grow(next *chunk) {
+	kept.Add(int64(len(next.data)))
 	if c.last == nil {
 		c.first = next
 	} else {
@@ -95,6 +96,7 @@ func (c *chain) drop() {
 	if c.first == nil {
 		c.last = nil
 	}
+	kept.Add(-int64(len(gone.data)))
 	gone.free()
 }
 

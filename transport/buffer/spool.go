@@ -43,7 +43,12 @@ func (s *Spool) Write(p []byte) (int, error) {
 }
 
 // memoryLeft is 0 once anything is in the file.
-func (s *Spool) memoryLeft() int64 { return max(0, s.limits.Memory-s.memory.size) }
+func (s *Spool) memoryLeft() int64 {
+	if s.disk.end > 0 {
+		return 0
+	}
+	return s.limits.memoryLeft(s.memory.size)
+}
 
 // ReadFrom appends all that src has. Its error is src's, ErrTooLarge or a
 // *DiskError.
@@ -66,13 +71,14 @@ func (s *Spool) fill(src io.Reader, length int64) error {
 		var n int
 		var err error
 		left, tooMuch := s.left(length)
+		memory := s.memoryLeft()
 		switch {
 		case left == 0:
 			if n, err = src.Read(s.probe[:]); n > 0 {
 				return tooMuch
 			}
-		case s.memoryLeft() > 0:
-			n, err = src.Read(s.memory.room(min(left, s.memoryLeft())))
+		case memory > 0:
+			n, err = src.Read(s.memory.room(min(left, memory)))
 			s.memory.commit(n)
 		default:
 			if spill == nil {

@@ -117,10 +117,11 @@ func mayTrail(trailer exchange.Header) bool {
 	return false
 }
 
-// answer answers a request that no Handler sees.
+// answer answers a request that no Handler sees. It counts as a stream that was
+// begun for nothing.
 func (c *conn) answer(id uint32, ended bool, status int) error {
-	if err := c.calmly(); err != nil {
-		return err
+	if !c.resets.spend() {
+		return &connError{enhanceYourCalm, "too many requests are refused"}
 	}
 	c.server.config.Log.Debug().Int("status", status).Str("client", c.peer.Client.String()).Msg("Request refused")
 	c.mu.Lock()
