@@ -81,7 +81,7 @@ func floods() []flood {
 		}},
 		{"requests that are answered by 400", calm, func(f *frames, i int) error { return f.ask(i, true, "GET", "x") }},
 		{"requests that are answered by 431", calm, func(f *frames, i int) error {
-			return f.ask(i, true, "GET", "/", slices.Repeat([]string{"x", "y"}, 5000)...)
+			return f.ask1(i, append([]byte{0x40, 1, 'x', 1, 'y'}, bytesOf(0x80|62, 5000)...))
 		}},
 		{"more streams than are allowed", calm, func(f *frames, i int) error { return f.ask(i, false, "POST", "/") }},
 		{"PING (CVE-2019-9512)", calm, func(f *frames, i int) error { return f.WritePing(false, [8]byte{}) }},
@@ -160,11 +160,11 @@ func floods() []flood {
 			return f.WriteHeaders(http2.HeadersFrameParam{StreamID: id(i), BlockFragment: bytesOf(0x20, 1000), EndHeaders: true, EndStream: true})
 		}},
 		{"a bomb: one large field named 10,000 times", calm, func(f *frames, i int) error {
-			block := append([]byte{0x40, 1, 'x', 0x7f, 0xa1, 0x1e}, bytesOf('a', 4000)...) // 127 + 0x21 + 30<<7
-			return f.WriteHeaders(http2.HeadersFrameParam{StreamID: id(i), BlockFragment: append(block, bytesOf(0x80|62, 10000)...), EndHeaders: true, EndStream: true})
+			field := append([]byte{0x40, 1, 'x', 0x7f, 0xa1, 0x1e}, bytesOf('a', 4000)...) // 127 + 0x21 + 30<<7
+			return f.ask1(i, append(field, bytesOf(0x80|62, 10000)...))
 		}},
 		{"a bomb of cookies", calm, func(f *frames, i int) error {
-			return f.ask(i, true, "GET", "x", slices.Repeat([]string{"cookie", "a=b"}, 2000)...)
+			return f.ask1(i, append([]byte{0x60, 3, 'a', '=', 'b'}, bytesOf(0x80|62, 4000)...))
 		}},
 	}
 }
@@ -172,6 +172,12 @@ func floods() []flood {
 // block1 sends bytes as the head of a first request.
 func (f *frames) block1(block ...byte) error {
 	return f.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: block, EndHeaders: true, EndStream: true})
+}
+
+// ask1 asks for / with more bytes in the head.
+func (f *frames) ask1(i int, more []byte) error {
+	block := append([]byte{0x82, 0x87, 0x84, 0x01, 9}, "localhost"...)
+	return f.WriteHeaders(http2.HeadersFrameParam{StreamID: id(i), BlockFragment: append(block, more...), EndHeaders: true, EndStream: true})
 }
 
 func bytesOf(b byte, n int) []byte { return slices.Repeat([]byte{b}, n) }
@@ -240,7 +246,7 @@ func TestReadersThatDoNotRead(t *testing.T) {
 			target := startLavish(t)
 			d, secure := startOpen(t, target, flags...)
 			defer secure.CloseIdleConnections()
-			for i := range 4 {
+			for i := range 3 {
 				for kind, settings := range [][]http2.Setting{
 					{{ID: http2.SettingInitialWindowSize, Val: 0}},
 					{{ID: http2.SettingInitialWindowSize, Val: 1}},
@@ -260,7 +266,7 @@ func TestReadersThatDoNotRead(t *testing.T) {
 					}()
 				}
 			}
-			for range 20 {
+			for range 10 {
 				response, err := secure.Get(fmt.Sprintf("https://localhost:%d/", d.https))
 				if err != nil {
 					t.Fatal(err)
