@@ -103,7 +103,7 @@ func (s *Server) Serve(l net.Listener) error {
 // under way have been answered, or ctx ends; then it hangs up. Orders are
 // answered at once when the registry ends.
 func (s *Server) Shutdown(ctx context.Context) error {
-	if err := s.http.Shutdown(ctx); err != nil {
+	if err := s.http.Shutdown(ctx); err != nil && !errors.Is(err, net.ErrClosed) { // by Leave
 		s.http.Close()
 		return fmt.Errorf("orders under way were left without an answer: %w", err)
 	}

@@ -69,23 +69,29 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request) {
 // from now on: what still comes here is sent there. Orders under way are
 // answered.
 func (s *Server) Leave() {
-	s.left.Store(true)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.listener == nil {
-		return
-	}
-	if own, ok := s.listener.(interface{ SetUnlinkOnClose(bool) }); ok {
-		own.SetUnlinkOnClose(false)
-	}
-	s.listener.Close()
+	s.left.Store(true)
+	s.leave()
 }
 
-// listen keeps the listener for Leave.
+// listen keeps the listener for Leave, unless that was called already.
 func (s *Server) listen(l net.Listener) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.listener = l
+	if s.left.Load() {
+		s.leave()
+	}
+}
+
+func (s *Server) leave() {
+	if own, ok := s.listener.(interface{ SetUnlinkOnClose(bool) }); ok {
+		own.SetUnlinkOnClose(false)
+	}
+	if s.listener != nil {
+		s.listener.Close()
+	}
 }
 
 // moves is how often a client follows a daemon that has moved to another
