@@ -48,18 +48,23 @@ func (b *Body) Here() bool {
 	return b.done || b.kind == lengthBody && b.left <= int64(b.reader.end-b.reader.pos)
 }
 
+// Fills reports whether Fill would move something.
+func (b *Body) Fills(least int64) bool {
+	return b.kind == lengthBody && !b.done && b.bad == nil && b.left >= least && b.reader.pos == b.reader.end && b.reader.err == nil
+}
+
 // Fill moves bytes of the body, which must have a Content-Length, from the
 // connection into a pipe, if at least least of them come next there, with
 // nothing else before them. It waits until that is at least one, and returns how
-// many it did. Why it did none, the next Read tells, unless the pipe is full.
-func (b *Body) Fill(pipe *socket.Pipe, conn net.Conn, least int64) int {
-	if b.kind != lengthBody || b.done || b.bad != nil || b.left < least || b.reader.pos != b.reader.end || b.reader.err != nil {
-		return 0
+// many it did. After an error, Read goes on where it ended.
+func (b *Body) Fill(pipe *socket.Pipe, conn net.Conn, least int64) (int, error) {
+	if !b.Fills(least) {
+		return 0, nil
 	}
-	n, _ := pipe.Fill(conn, b.left)
+	n, err := pipe.Fill(conn, b.left)
 	b.left -= int64(n)
 	b.done = b.left == 0
-	return n
+	return n, err
 }
 
 // Trailer returns the trailer fields of a chunked body that is done. They may

@@ -3,10 +3,13 @@ package ingress
 import (
 	"errors"
 	"io"
+	"net"
 	"sync"
 	"time"
 
+	"kamal-proxy/transport/exchange"
 	"kamal-proxy/transport/http1"
+	"kamal-proxy/transport/socket"
 )
 
 var errUploadClosed = errors.New("the request's body was closed")
@@ -19,25 +22,29 @@ type upload struct {
 	mu      sync.Mutex // guards the rest, and body while nobody reads
 	reading bool
 	closed  bool
-	ended   bool // read to its end
+	ended   bool  // read to its end
+	failed  error // of a fill, for the next read; nil: none did
 }
 
 func (u *upload) begin(body *http1.Body) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.body, u.reading, u.closed, u.ended = body, false, false, body.Done()
+	u.body, u.reading, u.closed, u.ended, u.failed = body, false, false, body.Done(), nil
 }
 
 func (u *upload) read(p []byte) (int, error) {
 	u.mu.Lock()
-	closed, ended := u.closed, u.ended
-	u.reading = !closed && !ended
+	closed, ended, failed := u.closed, u.ended, u.failed
+	u.failed = nil
+	u.reading = !closed && !ended && failed == nil
 	u.mu.Unlock()
 	switch {
 	case ended:
 		return 0, io.EOF
 	case closed:
 		return 0, errUploadClosed
+	case failed != nil:
+		return 0, failed
 	}
 	n, err := u.body.Read(p)
 	u.mu.Lock()
@@ -47,6 +54,28 @@ func (u *upload) read(p []byte) (int, error) {
 		err = errUploadClosed
 	}
 	return n, err
+}
+
+// fill is read into a pipe. before is called before it waits for the client.
+func (u *upload) fill(pipe *socket.Pipe, conn net.Conn, least int64, before func() error) int {
+	u.mu.Lock()
+	u.reading = !u.closed && !u.ended && u.body.Fills(least)
+	reading := u.reading
+	u.mu.Unlock()
+	if !reading {
+		return 0
+	}
+	n, err := 0, before()
+	if err == nil {
+		n, err = u.body.Fill(pipe, conn, least)
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.reading, u.ended = false, u.body.Done()
+	if err != io.EOF { // of which the next read makes what it is
+		u.failed = err
+	}
+	return n
 }
 
 // here reports whether the rest of the body has come already.
@@ -98,10 +127,21 @@ var longAgo = time.Unix(1, 0)
 // uploadTicket is a ticket as its request's Body.
 type uploadTicket ticket
 
+var _ exchange.Source = (*uploadTicket)(nil)
+
 // Read implements io.Reader. The error is *http1.Error for a malformed body,
 // os.ErrDeadlineExceeded for one that stalls, io.ErrUnexpectedEOF if the client
 // leaves.
 func (t *uploadTicket) Read(p []byte) (int, error) { return t.upload.read(p) }
+
+// Fill implements exchange.Source.
+func (t *uploadTicket) Fill(pipe *socket.Pipe, least int64) int {
+	c := t.conn
+	if c.stream != c.socket || socket.TCP(c.socket) == nil || c.inlet.has() {
+		return 0
+	}
+	return t.upload.fill(pipe, c.socket, least, c.beforeRead)
+}
 
 // Close makes a Read return, and all that follow. It may come from any
 // goroutine, at any time.

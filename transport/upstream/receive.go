@@ -178,7 +178,8 @@ func (x *call) Fill(pipe *socket.Pipe, least int64) int {
 	if x.closed.Load() || socket.TCP(x.conn.Conn) == nil {
 		return 0
 	}
-	return x.conn.reader.Body().Fill(pipe, x.conn.Conn, least)
+	n, _ := x.conn.reader.Body().Fill(pipe, x.conn.Conn, least)
+	return n
 }
 
 // explain makes an error of Send from that of a read.

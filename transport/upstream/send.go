@@ -238,9 +238,8 @@ func (x *call) crashed() {
 
 // pump sends what the first write did not take, and all that follows.
 func (x *call) pump(from int) {
-	o := &x.out
-	rest, err := o.data[min(from, len(o.data)):], error(nil)
-	if o.kept != nil {
+	rest, err := x.out.data[min(from, len(x.out.data)):], error(nil)
+	if x.out.kept != nil {
 		if !x.mayRefill() {
 			return
 		}
@@ -250,26 +249,35 @@ func (x *call) pump(from int) {
 		}
 		x.limit(x.deadline())
 	}
-	for {
-		if _, err := x.conn.Write(rest); err != nil {
-			x.settle(false)
-			return
-		}
-		if o.whole {
-			x.settle(true)
-			return
-		}
+	if _, err := x.conn.Write(rest); err != nil {
+		x.settle(false)
+		return
+	}
+	l := x.newLift()
+	defer l.end()
+	for !x.out.whole {
 		if !x.mayRefill() {
 			return
 		}
-		part, err := x.readPart(0)
+		lifted := x.raise(l)
+		if !lifted {
+			if rest, err = x.readPart(0); err != nil {
+				x.stop(err)
+				return
+			}
+		}
+		x.limit(x.deadline())
+		if lifted {
+			err = x.lower(l)
+		} else {
+			_, err = x.conn.Write(rest)
+		}
 		if err != nil {
-			x.stop(err)
+			x.settle(false)
 			return
 		}
-		rest = part
-		x.limit(x.deadline())
 	}
+	x.settle(true)
 }
 
 // mayRefill gives the buffer to the next part: from here on the request is not
