@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"os"
@@ -21,7 +22,9 @@ const (
 // said. Only root can do that.
 func as(t *testing.T, uid uint32, socket string, args ...string) (said string, code int) {
 	t.Helper()
-	cmd := exec.Command(program, args...)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Env = []string{"HOME=" + filepath.Dir(socket), "KAMAL_PROXY_SOCKET=" + socket}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}, Pdeathsig: syscall.SIGKILL}
 	out, _ := cmd.CombinedOutput()
@@ -141,7 +144,9 @@ func TestPlantedLinksAreNotFollowed(t *testing.T) {
 		if err := os.Symlink(victim, socket); err != nil {
 			t.Fatal(err)
 		}
-		cmd := exec.Command(program, "run", "--http-port", "0", "--https-port", "0")
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		defer cancel()
+		cmd := exec.CommandContext(ctx, program, "run", "--http-port", "0", "--https-port", "0")
 		cmd.Env = []string{"HOME=" + dir, "KAMAL_PROXY_SOCKET=" + socket}
 		said, err := cmd.CombinedOutput()
 		if err == nil || !strings.Contains(string(said), "not a socket") {
