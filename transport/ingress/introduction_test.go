@@ -1,6 +1,7 @@
 package ingress
 
 import (
+	"context"
 	"crypto/tls"
 	"fmt"
 	"io"
@@ -211,7 +212,9 @@ func TestShutdownDoesNotWaitForHeaders(t *testing.T) {
 	client := s.dial(t)
 	client.send("PROXY ")
 	within(t, "it is connected", func() bool { return s.conns.count() == 1 })
-	if err := s.Shutdown(t.Context()); err != nil {
+	ctx, cancel := context.WithTimeout(t.Context(), patience) // less than the header's time
+	defer cancel()
+	if err := s.Shutdown(ctx); err != nil {
 		t.Error(err)
 	}
 	client.rest()
