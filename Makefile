@@ -6,7 +6,7 @@ export PATH := $(CURDIR)/bin:$(PATH)
 BUILD   := $(GO) build -trimpath -ldflags "-s -w -X kamal-proxy/cli.Version=$(VERSION)"
 FUZZTIME ?= 30s
 SOAK     ?= 10m
-PEERS   := nginx wrk python3 curl h2load puma pebble h2spec vegeta toxiproxy strace
+PEERS   := nginx wrk python3 curl h2load puma pebble h2spec vegeta toxiproxy strace slowhttptest
 
 # Kamal reads the image's tag as a version, and wants v0.9.2 or later.
 DOCKER    ?= docker
@@ -14,7 +14,7 @@ IMAGE     ?= kamal-proxy
 TAG       ?= $(or $(shell git describe --tags --abbrev=0 --match 'v[0-9]*' --exclude '*-*' 2>/dev/null),v1.0.0)
 PLATFORMS ?=
 
-.PHONY: build demo docker image-check peers test race lint bench pgo integration storm soak fuzz clean
+.PHONY: build demo docker image-check peers test race lint bench pgo integration storm attack soak fuzz clean
 
 build:
 	$(BUILD) -o bin/kamal-proxy .
@@ -66,6 +66,11 @@ integration: build
 storm: build
 	@integration/need vegeta strace
 	KAMAL_PROXY_PEERS=1 KAMAL_PROXY_STORM=1 $(GO) test -count=1 -timeout 60m -v -run 'Storm|PowerCut' ./integration
+
+# What attackers do, in its long form; it prints how honest clients fared.
+attack: build
+	@integration/need slowhttptest h2spec
+	KAMAL_PROXY_PEERS=1 KAMAL_PROXY_STORM=1 $(GO) test -count=1 -timeout 30m -v -run 'Attacks|Floods|ReadersThat|LateBytes|TakesForARequest|H2spec' ./integration
 
 # Mixed load for SOAK: what the process holds has to stay level.
 soak: build
