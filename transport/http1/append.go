@@ -135,12 +135,16 @@ func appendUpgrade(dst []byte, protocol string) ([]byte, error) {
 	return append(dst, "\r\n"...), nil
 }
 
-// appendFields appends header but for what the codec itself says.
+// appendFields appends header but for what the codec itself says. A length that
+// is kept is kept once.
 func appendFields(dst []byte, header exchange.Header, keepLength bool) ([]byte, error) {
 	for i := range header {
 		f := &header[i]
-		if isOurs(f.Name) && !(keepLength && len(f.Name) == len("Content-Length")) {
-			continue
+		if isOurs(f.Name) {
+			if !keepLength || len(f.Name) != len("Content-Length") {
+				continue
+			}
+			keepLength = false
 		}
 		var err *Error
 		if dst, err = appendField(dst, f); err != nil {

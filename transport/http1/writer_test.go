@@ -227,3 +227,13 @@ func BenchmarkRequestAndResponse(b *testing.B) {
 		}
 	}
 }
+
+func TestALengthThatStandsForNoBodyIsSaidOnce(t *testing.T) {
+	for name, head := range map[string]http1.ResponseHead{"HEAD": {Status: 200, NoBody: true}, "304": {Status: 304}} {
+		head.Header = exchange.Header{{Name: "Content-Length", Value: "3"}, {Name: "X", Value: "y"}, {Name: "content-length", Value: "3"}}
+		text, err := http1.AppendResponse(nil, &head)
+		if n := strings.Count(strings.ToLower(string(text)), "content-length: 3\r\n"); n != 1 || err != nil {
+			t.Errorf("%s: %q, %v, want one length", name, text, err)
+		}
+	}
+}
