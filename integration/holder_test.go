@@ -237,6 +237,12 @@ func TestHolderEndsWithItsWorker(t *testing.T) {
 		}
 		return nil
 	})
+	select {
+	case <-slow:
+		t.Error("the port was open until the request under way had ended")
+		return
+	default:
+	}
 	if body := <-slow; body != "a" {
 		t.Errorf("the request under way got %q, want a", body)
 	}

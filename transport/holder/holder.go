@@ -161,9 +161,12 @@ func (h *holder) succeed(pid int) {
 	}
 }
 
-// ended takes the end of a process. What it said before is heard first.
+// ended takes the end of a process. What a worker said before is heard first:
+// that it is none any more, perhaps.
 func (h *holder) ended(pid int, how ending) {
-	h.notices.settle(h.noticed)
+	if pid == h.worker {
+		h.notices.settle(h.noticed)
+	}
 	delete(h.elders, pid)
 	delete(h.heirs, pid)
 	if pid == h.worker {
