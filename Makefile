@@ -14,7 +14,7 @@ IMAGE     ?= kamal-proxy
 TAG       ?= $(or $(shell git describe --tags --abbrev=0 --match 'v[0-9]*' --exclude '*-*' 2>/dev/null),v1.0.0)
 PLATFORMS ?=
 
-.PHONY: build demo docker image-check peers test race lint bench pgo integration storm attack soak fuzz clean
+.PHONY: build demo docker image-check peers test race lint bench chart pgo integration storm attack soak fuzz clean
 
 build:
 	$(BUILD) -o bin/kamal-proxy .
@@ -81,6 +81,11 @@ soak: build
 bench: build
 	$(GO) test -run '^$$' -bench 'BareLib|Question|Table' -benchtime 300000x ./actors/system ./actors/registry
 	integration/bench.sh
+
+# Draws the CPU time of the bench's last run, which needs nginx's.
+chart:
+	$(GO) run ./integration/chart < bin/bench.json > bin/performance.svg
+	mv bin/performance.svg docs/performance.svg
 
 # Writes default.pgo, by which go build then optimizes, from a profile of the
 # daemon under the bench's load.

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Ours beside the plainest Go proxy, and beside nginx and haproxy where they
 # are installed, in one run. Arguments are passed on: -scenarios, -rounds, …
+# All samples go to bin/bench.json, of which `make chart` draws a picture.
 set -eu
 cd "$(dirname "$0")/bench"
 mkdir -p ../../bin
@@ -9,4 +10,4 @@ proxies="direct,ours=kamal:../../bin/kamal-proxy,buffered=kamal:../../bin/kamal-
 for peer in nginx haproxy; do
 	if command -v $peer >/dev/null 2>&1 || [ -x /usr/sbin/$peer ]; then proxies="$proxies,$peer"; fi
 done
-PATH="$PATH:/usr/sbin" exec ../../bin/bench -proxies "$proxies" -baseline go -scenarios small-get "$@"
+PATH="$PATH:/usr/sbin" exec ../../bin/bench -proxies "$proxies" -baseline go -scenarios small-get -json ../../bin/bench.json "$@"
