@@ -163,3 +163,24 @@ func TestProxyProtocolOfTrustedProxies(t *testing.T) {
 		d.stop()
 	}
 }
+
+// Limits for a client's address go by the one that the header names.
+func TestLimitsOfClientsThatAreIntroduced(t *testing.T) {
+	d := startDaemon(t, "--proxy-protocol", "--max-client-connections", "2")
+	d.must("deploy", "web", "--target", startApp(t, "a").target())
+	served := func(client string) bool {
+		c := dial(t, d) // is kept open
+		fmt.Fprintf(c, "PROXY TCP4 %s 192.0.2.1 4242 443\r\nGET / HTTP/1.1\r\nHost: a.example\r\n\r\n", client)
+		answer := make([]byte, len("HTTP/1.1 200"))
+		io.ReadFull(c, answer)
+		return string(answer) == "HTTP/1.1 200"
+	}
+	for i, want := range []bool{true, true, false} {
+		if got := served("203.0.113.9"); got != want {
+			t.Errorf("connection %d of a client: %t", i+1, got)
+		}
+	}
+	if !served("203.0.113.10") {
+		t.Error("another client by the same load balancer is refused")
+	}
+}
