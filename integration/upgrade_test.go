@@ -42,6 +42,10 @@ func TestUpgradeHandsOverPortsSocketAndServices(t *testing.T) {
 	}
 
 	d.endLineage() // what the new process was told is on disk, and its socket gone
+	<-d.exited
+	if code := d.cmd.ProcessState.ExitCode(); code != 0 {
+		t.Errorf("the first process ended with %d, want 0", code)
+	}
 	if _, err := os.Lstat(filepath.Join(d.home, "kamal-proxy.sock")); !os.IsNotExist(err) {
 		t.Errorf("the socket of the last process is left: %v", err)
 	}
