@@ -284,6 +284,83 @@ func TestGenerationsAreReadWhereTheyAreIssued(t *testing.T) {
 	}
 }
 
+// What is passed on arrives whole, and what stays moves up.
+func TestBatchesAreSorted(t *testing.T) {
+	ours, theirs, err := NewLine()
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, err := Line(theirs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := New(listenUDP(t, "127.0.0.1:0"), 2, NewKey(), before)
+	defer p.Close()
+	after := newLine(ours)
+	defer ours.Close()
+
+	var batch []ipv4.Message
+	generations := []byte{1, 2, 1, 0, 2, 2, 1}
+	for i, generation := range generations {
+		packet := append([]byte{fixedBit, generation}, bytes.Repeat([]byte{byte(i)}, 20+i)...)
+		m := message()
+		m.N, m.NN = copy(m.Buffers[0], packet), copy(m.OOB, bytes.Repeat([]byte{'o'}, i))
+		m.Addr = &net.UDPAddr{IP: net.ParseIP("fe80::1"), Port: 1000 + i, Zone: "eth0"}
+		batch = append(batch, m)
+	}
+	check := func(what string, m *ipv4.Message, i int) {
+		t.Helper()
+		if m.N != 22+i || m.Buffers[0][1] != generations[i] || m.Buffers[0][m.N-1] != byte(i) || m.NN != i || i > 0 && m.OOB[i-1] != 'o' ||
+			m.Addr.String() != fmt.Sprintf("[fe80::1%%eth0]:%d", 1000+i) {
+			t.Errorf("%s: %d bytes %x, OOB %q, from %s, want packet %d", what, m.N, m.Buffers[0][:m.N], m.OOB[:m.NN], m.Addr, i)
+		}
+	}
+	if left := p.passOn(batch); left != 3 {
+		t.Fatalf("%d packets stay, want 3", left)
+	}
+	for at, i := range []int{1, 4, 5} {
+		check("stays", &batch[at], i)
+	}
+	ours.SetReadDeadline(time.Now().Add(patience))
+	for _, i := range []int{0, 2, 3, 6} {
+		m := []ipv4.Message{message()}
+		if n, err := after.read(m); n != 1 || err != nil {
+			t.Fatalf("%d messages, %v", n, err)
+		}
+		check("passed on", &m[0], i)
+	}
+}
+
+func message() ipv4.Message {
+	return ipv4.Message{OOB: make([]byte, 128), Buffers: [][]byte{make([]byte, 1452)}}
+}
+
+// A process that takes nothing holds nobody up.
+func TestALineThatIsFullLosesPackets(t *testing.T) {
+	ours, theirs, err := NewLine()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer theirs.Close()
+	l := newLine(ours)
+	m := message()
+	m.N, m.Addr = 1452, &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for range 10_000 {
+			l.send(&m)
+		}
+		ours.Close()
+		l.send(&m)
+	}()
+	select {
+	case <-done:
+	case <-time.After(patience):
+		t.Fatal("it waits")
+	}
+}
+
 func FuzzUnpack(f *testing.F) {
 	f.Add([]byte{1, 6, 1, 2, 3, 4, 5, 6, 0, 1, 9, 'x'})
 	f.Fuzz(func(t *testing.T, frame []byte) {
