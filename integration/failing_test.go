@@ -79,10 +79,52 @@ func TestATargetThatDiesUnderLoadCostsNoReads(t *testing.T) {
 	}
 }
 
+func TestATargetThatResetsNowAndThenCostsNoReads(t *testing.T) {
+	d := startDaemon(t)
+	good := startApp(t, "good")
+	var n atomic.Int64
+	bad := startRaw(t, func(c net.Conn, r *bufio.Reader) {
+		if n.Add(1)%5 == 0 {
+			reset(c, r)
+			return
+		}
+		fmt.Fprint(c, "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nbad")
+	})
+	d.must("deploy", "web", seldom, "--target", good.target(), "--target", bad.target())
+	l := startLoad(d.url("/"), 8)
+	l.awaitMore(t, 1000)
+	l.stop(t)
+	if l.by["bad"] < 300 {
+		t.Errorf("it is left out: answers came from %v", l.by)
+	}
+}
+
+// A handshake that meets a dead target goes to the other one.
+func TestATargetThatIsAwayCostsNoWebSockets(t *testing.T) {
+	d := startDaemon(t)
+	echo := switching("websocket", func(c net.Conn, r *bufio.Reader) { io.Copy(c, r) })
+	a, b := startApp(t, "a", echo), startApp(t, "b", echo)
+	d.must("deploy", "web", seldom, "--target", a.target(), "--target", b.target())
+	b.crash()
+	for range 4 {
+		conn, r := upgrade(t, d, "websocket")
+		if err := writeFrame(conn, frame{opcode: 1, masked: true, payload: []byte("hi")}); err != nil {
+			t.Fatal(err)
+		}
+		if f, err := readFrame(r); err != nil || string(f.payload) != "hi" {
+			t.Errorf("%q comes back, %v", f.payload, err)
+		}
+		conn.Close()
+	}
+}
+
 // A POST that meets a dead target was never sent: it goes to the other one,
 // with its body, kept or not.
 func TestATargetThatIsAwayCostsNoPosts(t *testing.T) {
 	d := startDaemon(t)
+	cert, key, pool := certificate(t, d.home, "localhost")
+	h2 := h2Client(pool)
+	defer h2.CloseIdleConnections()
 	echo := func(name string) func(*http.ServeMux) {
 		return func(mux *http.ServeMux) {
 			mux.HandleFunc("/echo", func(w http.ResponseWriter, r *http.Request) {
@@ -94,21 +136,36 @@ func TestATargetThatIsAwayCostsNoPosts(t *testing.T) {
 	}
 	for _, flags := range [][]string{{"--buffer-requests=false"}, {"--buffer-requests"}} {
 		a, b := startApp(t, "a", echo("a")), startApp(t, "b", echo("b"))
-		d.must(append([]string{"deploy", "web", seldom, "--target", a.target(), "--target", b.target()}, flags...)...)
+		d.must(append([]string{"deploy", "web", seldom, "--target", a.target(), "--target", b.target(), "--host", "localhost",
+			"--tls", "--tls-redirect=false", "--tls-certificate-path", cert, "--tls-private-key-path", key}, flags...)...)
 		for range 4 { // connections are kept
-			d.get("any.host", "/")
+			d.get("localhost", "/")
 		}
 		b.crash()
 		for i, size := range []int{0, 1, 5000, 64 << 10, 1 << 20, 100, 100, 100} {
 			content := strings.Repeat(fmt.Sprint(i), size)
-			request := d.request("POST", "any.host", "/echo", strings.NewReader(content))
-			if i%2 == 1 { // chunked
-				request.Body = io.NopCloser(struct{ io.Reader }{request.Body})
-				request.ContentLength = -1
+			request := func() *http.Request {
+				r := d.request("POST", "localhost", "/echo", strings.NewReader(content))
+				if i%4 > 1 { // chunked
+					r.Body, r.ContentLength = io.NopCloser(struct{ io.Reader }{r.Body}), -1
+				}
+				return r
 			}
-			response, body := do(t, request)
-			if response.StatusCode != http.StatusOK || body != content || response.Header.Get("X-App") != "a" {
-				t.Errorf("%q: a POST of %d bytes: %s, %d bytes come back", flags, size, response.Status, len(body))
+			for range 2 { // one of three in a row meets the dead target
+				response, body := do(t, request())
+				if response.StatusCode != http.StatusOK || body != content || response.Header.Get("X-App") != "a" {
+					t.Errorf("%q: a POST of %d bytes: %s, %d bytes come back", flags, size, response.Status, len(body))
+				}
+			}
+			secure := request()
+			secure.URL.Scheme, secure.URL.Host = "https", fmt.Sprintf("localhost:%d", d.https)
+			response, err := h2.Do(secure)
+			if err != nil {
+				t.Fatal(err)
+			}
+			body, err := whole(response)
+			if err != nil || body != content || response.ProtoMajor != 2 {
+				t.Errorf("%q: a POST of %d bytes by %s: %v, %d bytes come back", flags, size, response.Proto, err, len(body))
 			}
 		}
 	}

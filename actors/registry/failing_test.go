@@ -309,6 +309,19 @@ func TestNothingGoesBackWhenTheDrainIsOver(t *testing.T) {
 	})
 }
 
+// What was cut off is over, though another target would take it.
+func TestNothingIsSentAgainThatWasCutOff(t *testing.T) {
+	play(t, func(w *world) {
+		w.deployed("web", to("old:80"))
+		stuck := w.ask("web.test", "/")
+		stuck.stubborn = true
+		w.deploy("web", to("new:80"), draining(time.Second))
+		w.pass(time.Second)
+		stuck.wantCut(service.ErrDrained)
+		stuck.again(true).wantStatus(502)
+	})
+}
+
 // What an old target does not answer any more goes to the new one.
 func TestAgainGoesOnToTheNewTarget(t *testing.T) {
 	play(t, func(w *world) {
@@ -398,6 +411,13 @@ func TestStickyClients(t *testing.T) {
 		other, moved := q.verdict.TargetName, q.verdict.Stick
 		q.serve()
 		w.ask("web.test", "/", sticky(moved)).wantTarget(other).serve()
+
+		w.deployed("other", to("a:80"), stick)
+		q = w.ask("other.test", "/")
+		if q.verdict.Stick == cookie {
+			t.Error("two services call a target the same: so can anybody who knows how")
+		}
+		q.serve()
 
 		// The next deploy, and a restart, know the same names.
 		w.deployed("web", to("c:80", "a:80"), stick)
