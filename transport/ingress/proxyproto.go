@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // The PROXY protocol, versions 1 and 2, as its specification has it ("The PROXY
@@ -166,7 +167,8 @@ func binaryAddress(address, port []byte) netip.AddrPort {
 
 const proxyChecksum = 0x03
 
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+// castagnoli is made when it is first used, and not whenever a command starts.
+var castagnoli = sync.OnceValue(func() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) })
 
 // checkProxyExtras looks through what follows the addresses (section 2.2.1):
 // types with lengths and values. None of them changes anything for us, but a
@@ -196,7 +198,7 @@ func checkProxyExtras(header []byte, from int) error {
 // proxySum is the checksum of a header, whose own four bytes count as zeros.
 func proxySum(header []byte, at int) uint32 {
 	var zeros [4]byte
-	sum := crc32.Update(0, castagnoli, header[:at])
-	sum = crc32.Update(sum, castagnoli, zeros[:])
-	return crc32.Update(sum, castagnoli, header[at+4:])
+	sum := crc32.Update(0, castagnoli(), header[:at])
+	sum = crc32.Update(sum, castagnoli(), zeros[:])
+	return crc32.Update(sum, castagnoli(), header[at+4:])
 }
