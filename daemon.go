@@ -195,6 +195,7 @@ func (d *daemon) run() error {
 	}
 	start(func() error { return d.control.Serve(d.socket) })
 	go followLoad(scraping)
+	go trimMemory(scraping)
 	if d.scraped != nil {
 		start(func() error { return metrics.Serve(scraping, d.scraped, d.metrics) })
 	}
