@@ -2,12 +2,15 @@ package ingress
 
 import (
 	"context"
+	"crypto"
 	"crypto/tls"
 	"errors"
 	"io"
 	"net"
 	"os"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -231,4 +234,61 @@ func TestShutdownTellsPipelinersToCloseAndLosesNoAnswer(t *testing.T) {
 	if err := receive(t, down); err != nil {
 		t.Error(err)
 	}
+}
+
+// Handshakes are computed in turns. Those that wait for their client, or for a
+// certificate, take none.
+func TestHandshakesTakeTurns(t *testing.T) {
+	for _, desks := range []int{2, 4} {
+		done := make(chan struct{})
+		key := &slowKey{Signer: certificate().PrivateKey.(crypto.Signer)}
+		s := start(t, Config{Handler: ok, Crowd: NewCrowd(CrowdLimits{Handshakes: desks}), TLS: TLSConfig(func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+			if hello.ServerName == "wait.example" {
+				<-done
+			}
+			return &tls.Certificate{Certificate: certificate().Certificate, PrivateKey: key}, nil
+		})})
+		for range 2 * desks { // these keep nobody
+			s.dial(t).send("\x16\x03\x01\x02")
+		}
+		for range desks {
+			c := s.dial(t)
+			go tls.Client(c.Conn, &tls.Config{ServerName: "wait.example", InsecureSkipVerify: true}).Handshake()
+		}
+		begun := time.Now()
+		var clients sync.WaitGroup
+		for range 12 {
+			clients.Go(func() {
+				conn, err := tls.Dial("tcp", s.addr, &tls.Config{InsecureSkipVerify: true})
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				conn.Close()
+			})
+		}
+		clients.Wait()
+		if most := int(key.most.Load()); most != desks {
+			t.Errorf("%d at once, want %d", most, desks)
+		}
+		if d := time.Since(begun); d > patience/2 {
+			t.Errorf("they took %v", d)
+		}
+		close(done)
+	}
+}
+
+// slowKey tells how many sign at once.
+type slowKey struct {
+	crypto.Signer
+	now, most atomic.Int32
+}
+
+func (k *slowKey) Sign(rand io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
+	now := k.now.Add(1)
+	defer k.now.Add(-1)
+	for most := k.most.Load(); now > most && !k.most.CompareAndSwap(most, now); most = k.most.Load() {
+	}
+	time.Sleep(short)
+	return k.Signer.Sign(rand, digest, opts)
 }
