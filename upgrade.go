@@ -26,7 +26,7 @@ import (
 
 var (
 	errUpgrading = errors.New("an upgrade is under way already: wait until it has ended")
-	errEnding    = errors.New("the proxy is ending")
+	errEnding    = errors.New("the proxy was not upgraded: it is ending")
 )
 
 // succession is whether this process is to be replaced.
@@ -64,6 +64,9 @@ func (d *daemon) upgrade(binary string, told control.Progress) error {
 	successor, err := d.replace(binary, told)
 	if err != nil {
 		s.trying.Store(false)
+		if s.fate.Load() == ends || d.signals.end.Err() != nil {
+			return errEnding
+		}
 		d.sayReady()
 		err = fmt.Errorf("the proxy was not upgraded, and serves on as before: %w", err)
 		d.log.Error().Err(err).Msg("Upgrade failed")
@@ -101,9 +104,6 @@ func (d *daemon) replace(binary string, told control.Progress) (*handover.Succes
 		return nil, err
 	}
 	successor, err := d.succeedWith(binary, snapshot, theirs)
-	if err != nil && d.signals.end.Err() != nil {
-		err = errEnding
-	}
 	if err == nil && !d.succession.fate.CompareAndSwap(undecided, replaced) {
 		successor.Reject()
 		err = errEnding

@@ -306,7 +306,7 @@ func TestSuccessorThatHangsHoldsNothingUp(t *testing.T) {
 	go try()
 	second := hung()
 	d.stop()
-	if got := <-said; !strings.HasPrefix(got, "exit 1") || !strings.Contains(got, "the proxy is ending") {
+	if got := <-said; !strings.HasPrefix(got, "exit 1") || !strings.Contains(got, "it is ending") {
 		t.Errorf("upgrade: %s", got)
 	}
 	awaitEnd(t, second)

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"sync/atomic"
 	"syscall"
 
 	"golang.org/x/net/ipv4"
@@ -20,6 +21,7 @@ type line struct {
 	raw    syscall.RawConn
 	frame  []byte // of the goroutine that reads the port, to be used again
 	handed bool   // the other end has handed the port on; read's own
+	dead   atomic.Bool
 }
 
 // A message on a line is one of:
@@ -106,7 +108,10 @@ func (l *line) write(frame []byte) {
 		return
 	}
 	l.raw.Write(func(fd uintptr) bool {
-		syscall.Write(int(fd), frame) // it does not block: the net package sees to that
+		_, err := syscall.Write(int(fd), frame) // it does not block: the net package sees to that
+		if err == syscall.EPIPE || err == syscall.ECONNREFUSED || err == syscall.ECONNRESET {
+			l.dead.Store(true) // the other process has ended
+		}
 		return true
 	})
 }

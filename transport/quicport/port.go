@@ -135,7 +135,7 @@ func (p *Port) ReadBatch(batch []ipv4.Message, flags int) (int, error) {
 		case err != nil:
 			return 0, err
 		}
-		if p.before != nil {
+		if p.before != nil && !p.before.dead.Load() {
 			n = p.passOn(batch[:n])
 		}
 		if n > 0 {

@@ -351,6 +351,14 @@ func TestALineThatIsFullLosesPackets(t *testing.T) {
 		for range 10_000 {
 			l.send(&m)
 		}
+		if l.dead.Load() {
+			t.Error("a full line is taken for a dead one")
+		}
+		theirs.Close()
+		l.send(&m)
+		if !l.dead.Load() {
+			t.Error("a line whose other end is closed is not dead")
+		}
 		ours.Close()
 		l.send(&m)
 	}()
