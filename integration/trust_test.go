@@ -71,10 +71,15 @@ func TestTrustedProxies(t *testing.T) {
 const proxyLine = "PROXY TCP4 203.0.113.9 192.0.2.1 4242 443\r\n"
 
 func TestProxyProtocol(t *testing.T) {
-	d := startDaemon(t, "--proxy-protocol")
-	if !strings.Contains(d.log.String(), "--proxy-protocol without --trusted-proxy") {
-		t.Error("there is no warning that anybody may name any client")
-	}
+	d := startDaemon(t, "--proxy-protocol", "--http3")
+	eventually(t, "the daemon warns", func() error {
+		for _, warning := range []string{"--proxy-protocol without --trusted-proxy", "--proxy-protocol does not apply to --http3"} {
+			if !strings.Contains(d.log.String(), warning) {
+				return fmt.Errorf("%q is not in the log", warning)
+			}
+		}
+		return nil
+	})
 	raw := startRaw(t, nil)
 	cert, key, pool := certificate(t, t.TempDir(), "s.example")
 	d.must("deploy", "web", "--target", raw.target())

@@ -2,6 +2,7 @@ package trust
 
 import (
 	"net/netip"
+	"strings"
 	"testing"
 )
 
@@ -66,4 +67,34 @@ func TestNamingTheClientCostsNoMemory(t *testing.T) {
 			t.Errorf("%q: %v allocations", value, n)
 		}
 	}
+}
+
+// FuzzClient: whatever stands in the field, what is named is an address that
+// stands there, and none of a proxy unless all are.
+func FuzzClient(f *testing.F) {
+	for _, seed := range []string{
+		"", "6.6.6.6, 203.0.113.9, 10.0.0.1", "10.0.0.1,10.0.0.2", "[2001:db9::7]:443, 2001:db8::1", "1.1.1.1:1, unknown", "::ffff:10.0.0.1", "[::1", ",,", "1.2.3.4,,10.0.0.1",
+	} {
+		f.Add(seed)
+	}
+	ps := proxies("10.0.0.0/8", "2001:db8::/32")
+	f.Fuzz(func(t *testing.T, value string) {
+		client := ps.Client(value)
+		if client == "" {
+			return
+		}
+		address, err := netip.ParseAddr(client)
+		if err != nil || !strings.Contains(value, client) {
+			t.Fatalf("%q names %q: %v", value, client, err)
+		}
+		before, _, _ := strings.Cut(value, ",")
+		if ps.Has(address) && !strings.Contains(before, client) {
+			for hop := range strings.SplitSeq(value, ",") { // it ended at something that is no address
+				if _, other := parseHop(strings.Trim(hop, " \t")); !other.IsValid() {
+					return
+				}
+			}
+			t.Errorf("%q names %q, which is a proxy's", value, client)
+		}
+	})
 }
