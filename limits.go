@@ -50,7 +50,7 @@ func (d *daemon) makeCrowd() {
 		case most == 0:
 			most = auto
 		case most > top:
-			d.log.Warn().Int("asked", most).Int("connections", top).Uint64("files", files.Cur).
+			d.log.Warn().Int("asked", most).Int("connections", top).Int64("files", int64(min(files.Cur, 1<<31))).
 				Msg("--max-connections is more than the process may open files for: raise the limit of open files (ulimit -n)")
 			most = top
 		}
