@@ -14,7 +14,7 @@ IMAGE     ?= kamal-proxy
 TAG       ?= $(or $(shell git describe --tags --abbrev=0 --match 'v[0-9]*' --exclude '*-*' 2>/dev/null),v1.0.0)
 PLATFORMS ?=
 
-.PHONY: build demo docker image-check peers test race lint bench chart pgo integration storm attack soak fuzz clean
+.PHONY: build demo docker image-check peers test race lint bench chart pgo integration storm attack soak fuzz model clean
 
 build:
 	$(BUILD) -o bin/kamal-proxy .
@@ -94,6 +94,12 @@ pgo:
 
 fuzz:
 	integration/fuzz.sh $(FUZZTIME)
+
+# The actors against their model: random orders, requests, faults, panics and
+# hand-overs. CHECKS rounds take a tenth of a second each.
+CHECKS ?= 5000
+model:
+	$(GO) test ./actors/model -count=1 -timeout 0 -v -rapid.checks=$(CHECKS) -rapid.shrinktime=1s
 
 clean:
 	rm -rf bin

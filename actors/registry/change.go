@@ -69,15 +69,20 @@ func (r *registry) saved(s store.Saved) {
 	if s.Sequence != r.sequence {
 		return
 	}
+	r.outcome = &s
 	if s.Err != nil {
 		r.config.Log.Error().Err(s.Err).Msg("Unable to save the state, so the orders that change it are refused")
 	}
+	r.settleAll()
+}
+
+func (r *registry) settleAll() {
 	for len(r.saving) > 0 {
 		c := r.saving[0]
 		r.saving = r.saving[1:]
-		r.carryOut(c, s.Err)
+		r.carryOut(c, r.outcome.Err)
 	}
-	r.saving = nil
+	r.saving, r.outcome = nil, nil
 	r.keep()
 	r.finish()
 	r.handedOver()

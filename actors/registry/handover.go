@@ -131,7 +131,7 @@ func (r *registry) unpark(err error) {
 		if err == nil {
 			r.attempt(m)
 		} else {
-			m.(system.Question).Ticket().Fail(err)
+			system.TicketOf(m).Fail(err)
 		}
 	}
 }

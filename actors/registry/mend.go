@@ -15,6 +15,9 @@ func (r *registry) Mend(Message) (answers bool) {
 			r.goOn(e)
 		}
 	}
+	if r.outcome != nil {
+		r.settleAll()
+	}
 	r.keep()
 	r.finish()
 	r.handedOver()
@@ -38,7 +41,7 @@ func (r *registry) whole(step func()) (ended bool) {
 
 // attempt carries out one of several orders that waited: a panic costs that one.
 func (r *registry) attempt(m Message) {
-	ticket := m.(system.Question).Ticket()
+	ticket := system.TicketOf(m)
 	if !r.whole(func() { r.Receive(m) }) {
 		ticket.Fail(system.ErrCrashed)
 	}

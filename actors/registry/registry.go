@@ -70,10 +70,11 @@ type registry struct {
 	entries   map[string]*entry
 	byID      map[uint64]*entry // those that are leaving, too
 	lastID    uint64
-	committed catalog   // what is on disk
-	saving    []*change // what is on its way there; nil: nothing is
-	pending   []*change // what goes there next
-	sequence  uint64    // of the last save
+	committed catalog      // what is on disk
+	saving    []*change    // what is on its way there; nil: nothing is
+	pending   []*change    // what goes there next
+	sequence  uint64       // of the last save
+	outcome   *store.Saved // of the one under way, while it is carried out
 
 	handover handover
 	closing  bool // no order is taken any more

@@ -194,7 +194,7 @@ func (s *service) replace(d *deploy, echo *Echo) {
 		return // a panic came after it
 	case d.old != nil:
 		s.retire(d.old)
-		pools = append(pools, d.old)
+		pools = s.sharing(d.old)
 	case echo == nil:
 		d.done(nil)
 		return

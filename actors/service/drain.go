@@ -14,7 +14,8 @@ const severedGrace = time.Second
 // drain waits until pools have no leases left, or until its time is up.
 type drain struct {
 	pools   []*pool
-	echo    *Echo // nil: there is no process before this one
+	echo    *Echo    // nil: there is no process before this one
+	others  []*drain // whose echoes are waited for, too
 	asker   *Asker
 	since   time.Time // when the order was accepted
 	timeout time.Duration
@@ -67,6 +68,11 @@ func (d *drain) waits() int {
 	}
 	if d.echo.waits() {
 		n++
+	}
+	for _, o := range d.others {
+		if o.echo.waits() {
+			n++
+		}
 	}
 	return n
 }

@@ -31,14 +31,9 @@ func (s *service) Mend(m Message) (answers bool) {
 // broken.
 func askerOf(m Message) (a *Asker) {
 	o, isOrder := m.(Order)
-	if !isOrder {
+	if !isOrder || system.TicketOf(o).Asked == nil {
 		return nil
 	}
-	defer func() {
-		if recover() != nil {
-			a = nil
-		}
-	}()
 	return o.Asking()
 }
 

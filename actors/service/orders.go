@@ -113,7 +113,7 @@ func (s *service) remove(o *Remove) {
 	o.grant()
 	s.endOrders(ErrRemoved)
 	s.release(func(r *Route) { r.Refuse(404) })
-	replaced, serving := s.retired, s.serving()
+	replaced, serving, others := s.retired, s.serving(), s.drains
 	s.vacate()
 	s.leaving = 2
 	ended := func() {
@@ -125,7 +125,7 @@ func (s *service) remove(o *Remove) {
 		o.done(nil)
 		ended()
 	}}, o.DrainTimeout)
-	s.drain(&drain{pools: replaced, leaving: true, since: time.Now(), then: ended}, o.DrainTimeout)
+	s.drain(&drain{pools: replaced, others: others, leaving: true, since: time.Now(), then: ended}, o.DrainTimeout)
 }
 
 // vacate retires the pools that serve.

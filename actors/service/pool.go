@@ -176,11 +176,35 @@ func (s *service) serve(p *pool) {
 // retire closes a pool to new requests and ends its checks.
 func (s *service) retire(p *pool) {
 	p.retired, p.before = true, nil
-	if !slices.Contains(s.retired, p) {
+	if !p.closed && !slices.Contains(s.retired, p) {
 		s.retired = append(s.retired, p)
 	}
 	s.unwatch(p)
 	s.tidy(p)
+}
+
+// sharing returns the retired pools that have a target of p, p among them: a
+// target may have been deployed anew before it was replaced.
+func (s *service) sharing(p *pool) []*pool {
+	pools := []*pool{p}
+	for _, q := range s.retired {
+		if q != p && q.has(p) {
+			pools = append(pools, q)
+		}
+	}
+	return pools
+}
+
+// has reports whether two pools have a target in common.
+func (p *pool) has(other *pool) bool {
+	for t := range p.targets {
+		for o := range other.targets {
+			if t.name == o.name {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // tidy lets a retired pool's targets go once nobody is on them.

@@ -44,7 +44,7 @@ func (g *guard[M]) Receive(c *actor.Context) {
 	}
 	// The ticket is taken first: once a pooled question is answered, it may
 	// already be another one.
-	g.asked, g.message = ticketOf(m), m
+	g.asked, g.message = TicketOf(m), m
 	defer g.rescue()
 	g.receiver.Receive(m)
 }

@@ -36,7 +36,7 @@ func (r Ref[M]) Tell(m M) {
 // and growing it would cost more than the message: frames are few and small
 // here, and what the library does for other machines is passed by.
 func (c *cell) tell(m any) {
-	asked := ticketOf(m) // first: once it is sent, m may be answered and used again
+	asked := TicketOf(m) // first: once it is sent, m may be answered and used again
 	if !c.ended.Load() {
 		c.system.engine.SendLocal(c.pid, m, nil)
 	}

@@ -32,8 +32,8 @@ func (t Ticket) Fail(err error) {
 	}
 }
 
-// ticketOf returns m's ticket, or none if m is no question, or a broken one.
-func ticketOf(m any) (t Ticket) {
+// TicketOf returns m's ticket, or none if m is no question, or a broken one.
+func TicketOf(m any) (t Ticket) {
 	q, ok := m.(Question)
 	if !ok {
 		return Ticket{}
