@@ -230,3 +230,50 @@ func TestAttacksByHTTP2(t *testing.T) {
 		})
 	}
 }
+
+// TestUploadsThatBreakOffByHTTP2 has clients go within a body, of a length that was
+// announced or not: to no target does it look whole.
+func TestUploadsThatBreakOffByHTTP2(t *testing.T) {
+	t.Parallel()
+	ways := map[string]func(f *frames){
+		"cancelled":           func(f *frames) { f.WriteRSTStream(1, http2.ErrCodeCancel) },
+		"reset without error": func(f *frames) { f.WriteRSTStream(1, http2.ErrCodeNo) },
+		"goodbye":             func(f *frames) { f.WriteGoAway(0, http2.ErrCodeNo, nil); f.Close() },
+		"closed":              func(f *frames) { f.Close() },
+		"socket closed":       func(f *frames) { f.NetConn().Close() },
+		"a broken connection": func(f *frames) { f.WritePushPromise(http2.PushPromiseParam{StreamID: 1, PromiseID: 2}) },
+		"a broken trailer":    func(f *frames) { f.head(0, true, "Upper", "case") },
+		"an endless trailer":  func(f *frames) { f.head(0, false, "x", "y") },
+		"a broken window":     func(f *frames) { f.WriteRawFrame(http2.FrameWindowUpdate, 0, 1, make([]byte, 4)) },
+		"a frame cut":         func(f *frames) { f.Write([]byte{0, 0, 9, 0, 1, 0, 0, 0, 1, 'a'}); f.Close() },
+	}
+	for mode, flags := range map[string][]string{"streamed": nil, "buffered": buffered} {
+		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
+			target := startWitness(t)
+			d, _ := startOpen(t, target.target(), flags...)
+			for name, leave := range ways {
+				for _, more := range [][]string{nil, {"content-length", "200000"}} {
+					f := dialFrames(t, d)
+					f.ask(0, false, "POST", "/"+strings.ReplaceAll(name, " ", "-"), more...)
+					f.WriteData(1, false, make([]byte, 10000))
+					if mode == "streamed" {
+						eventually(t, "the body has begun to arrive", func() error { return target.begun() })
+					}
+					leave(f)
+				}
+			}
+			d.stop()
+			target.check(t)
+			seen := target.of("POST /")
+			for _, s := range seen {
+				if !strings.HasSuffix(s, "…") || mode == "buffered" {
+					t.Errorf("the target saw %.80q", s)
+				}
+			}
+			if mode == "streamed" && len(seen) != 2*len(ways) {
+				t.Errorf("the target saw %d uploads, want %d", len(seen), 2*len(ways))
+			}
+		})
+	}
+}

@@ -19,6 +19,7 @@ type witness struct {
 	mu     sync.Mutex
 	seen   []seen
 	strays []string // what is no request
+	bodies int      // that have begun, and were not asked for by begun
 }
 
 // seen is one request, as it came.
@@ -72,6 +73,10 @@ func (w *witness) serve(c net.Conn) {
 			}
 			return
 		}
+		if length := strings.Join(field(head, "Content-Length"), ""); length != "0" && length+strings.Join(field(head, "Transfer-Encoding"), "") != "" {
+			r.Peek(1)
+			w.begin()
+		}
 		body, err := readExactly(head, r)
 		if !strings.Contains(head, "\r\nUser-Agent: kamal-proxy\r\n") {
 			w.keep(seen{head, body, err == nil})
@@ -87,6 +92,23 @@ func (w *witness) serve(c net.Conn) {
 			io.WriteString(c, text)
 		}
 	}
+}
+
+func (w *witness) begin() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.bodies++
+}
+
+// begun reports that one more body has begun to arrive.
+func (w *witness) begun() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.bodies == 0 {
+		return fmt.Errorf("none has")
+	}
+	w.bodies--
+	return nil
 }
 
 func (w *witness) keep(s seen) {
