@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -260,5 +261,31 @@ func within(t *testing.T, what string, done <-chan struct{}) {
 	case <-done:
 	case <-time.After(10 * time.Second):
 		t.Fatalf("%s: not within 10 s", what)
+	}
+}
+
+// earlyTarget answers while the request's body is still being sent: that goes on
+// until its response is closed.
+type earlyTarget struct {
+	fakeTarget
+	body io.Reader // the request's, when the response was closed
+}
+
+func (t *earlyTarget) Send(ctx context.Context, r *exchange.Request, interim func(int, exchange.Header) error) (*exchange.Response, error) {
+	response, err := t.fakeTarget.Send(ctx, r, interim)
+	response.Close = func() error {
+		t.body = r.Body
+		return nil
+	}
+	return response, err
+}
+
+// Were the body taken away before, one that is still on its way would seem to
+// end there.
+func TestKeptBodyStaysUntilTheResponseIsClosed(t *testing.T) {
+	target := &earlyTarget{fakeTarget: *answers(200, "ok", 2)}
+	bufferingStage(t, target).serve(t, newExchange("POST", "/").upload(strings.NewReader("abc"), 3))
+	if target.body == nil || target.body == http.NoBody {
+		t.Errorf("the request's body was %T when the response was closed", target.body)
 	}
 }

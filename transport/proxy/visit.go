@@ -74,8 +74,11 @@ func (v *visit) part() {
 		defer v.proxy.finish(lease)
 	}
 	if collected != nil {
-		v.request.Body = http.NoBody
-		defer collected.Close() // after the response: until then it may be read
+		request := v.request
+		defer func() { // after the response: until then it may be read
+			request.Body = http.NoBody
+			collected.Close()
+		}()
 	}
 	if response != nil {
 		response.Close()
