@@ -162,6 +162,7 @@ func (d *daemon) slow(t *testing.T, a *app, wait string) func() (string, error) 
 }
 
 func TestRequestsFinishInTheProcessWhereTheyBegan(t *testing.T) {
+	t.Parallel()
 	d := startLineage(t)
 	a := startApp(t, "a")
 	d.must("deploy", "web", "--target", a.target())
@@ -343,6 +344,7 @@ func TestHeldRequestsFollowTheNewProcess(t *testing.T) {
 }
 
 func TestDeployWaitsForTheOldProcess(t *testing.T) {
+	t.Parallel()
 	d := startLineage(t)
 	a, b := startApp(t, "a"), startApp(t, "b")
 	d.must("deploy", "web", "--target", a.target())
@@ -370,6 +372,7 @@ func TestDeployWaitsForTheOldProcess(t *testing.T) {
 }
 
 func TestOldProcessFinishesWhenTheNewOneIsKilled(t *testing.T) {
+	t.Parallel()
 	d := startLineage(t)
 	a := startApp(t, "a")
 	d.must("deploy", "web", "--target", a.target())
@@ -417,6 +420,7 @@ func TestEndOfTheNewProcessEndsTheOldOnes(t *testing.T) {
 }
 
 func TestTimeAfterAnUpgradeIsBounded(t *testing.T) {
+	t.Parallel()
 	d := startLineage(t, "--upgrade-timeout", "500ms")
 	a := startApp(t, "a", echoingSocket())
 	d.must("deploy", "web", "--target", a.target())
@@ -509,6 +513,7 @@ func TestSecondSignalEndsAtOnce(t *testing.T) {
 }
 
 func TestUpgradeOverHTTP3(t *testing.T) {
+	t.Parallel()
 	d := startLineage(t, "--http3")
 	begun := make(chan struct{}, 3)
 	a := startApp(t, "a", func(mux *http.ServeMux) {
