@@ -13,15 +13,13 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestMain makes the short form's rounds fit into a few seconds; -rapid.checks
-// on the command line asks for others.
+// TestMain makes the short form's rounds fit into a few seconds; the command
+// line may say otherwise.
 func TestMain(m *testing.M) {
-	flag.Parse()
-	given := false
-	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "rapid.checks" })
-	if !given {
-		flag.Set("rapid.checks", "60")
+	for name, value := range map[string]string{"checks": "60", "shrinktime": "1s", "nofailfile": "true"} {
+		flag.Set("rapid."+name, value)
 	}
+	flag.Parse()
 	os.Exit(m.Run())
 }
 

@@ -118,29 +118,29 @@ func (w *world) leave(n int) {
 	}
 }
 
-// judge looks whether an answer is right.
+// judge looks whether an answer is right: by what is so now, or by what was so
+// for a moment in this step, where the request waited.
 func (w *world) judge(r *request) {
 	v := &r.verdict
-	e := w.model.owner(r.host, r.path)
-	if r.holder != "" {
-		e = w.model[r.holder]
+	e, name := w.model.owner(r.host, r.path), r.holder
+	if name != "" {
+		e = w.model[name]
+	} else if e != nil {
+		name = e.name
 	}
+	did := func(kind string) bool { return name != "" && w.did[kind+" "+name] }
 	switch {
 	case r.process.ended:
 	case r.err != nil:
 		if !errors.Is(r.err, system.ErrCrashed) || !w.panicked() {
 			w.fault("%v failed: %v", r, r.err)
 		}
+	case v.Action == service.Forward && (e != nil && e.state == running && slices.Contains(e.goals(r.visitor), v.TargetName)):
+	case v.Action == service.Forward && (did("resume") || did("deploy") || did("rollout") || did("split")) && slices.Contains(w.before[name], v.TargetName):
 	case v.Action == service.Forward:
-		if e != nil && (e.state == running || w.did["resume "+e.name]) &&
-			(slices.Contains(e.goals(r.visitor), v.TargetName) || slices.Contains(w.before[e.name], v.TargetName)) {
-			return
-		}
 		w.fault("%v goes to %s, want %s", r, v.TargetName, w.wanted(e, r))
-	case v.Status == 404 && (e == nil || w.did["remove "+e.name]):
-	case e == nil:
-		w.fault("%v is answered %d, want 404", r, v.Status)
-	case v.Status == 503 && (e.state == stopped || w.did["stop "+e.name] || w.unwell(e) || w.full(e, r)):
+	case v.Status == 404 && (e == nil || did("remove")):
+	case v.Status == 503 && (did("stop") || e != nil && (e.state == stopped || w.unwell(e) || w.full(e, r))):
 	case v.Status == 504 && r.holder != "" && time.Since(r.began) >= time.Second:
 	default:
 		w.fault("%v is answered %d, want %s", r, v.Status, w.wanted(e, r))
