@@ -127,3 +127,61 @@ func checkHead(t *testing.T, what string, values func(string) []string, passed b
 		t.Errorf("%s: Server is %q", what, got)
 	}
 }
+
+// Trailers cannot say what belongs in a head, and those that cannot be sent end
+// the response in a way that its client sees.
+func TestNoTrailerOfATargetBreaksAResponse(t *testing.T) {
+	d := startDaemon(t, "--http3")
+	const chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum, Set-Cookie, Content-Length\r\n\r\n2\r\nok\r\n0\r\n"
+	raw := startRaw(t, func(c net.Conn, _ *bufio.Reader) {})
+	raw.answer = func(c net.Conn, _ *bufio.Reader) {
+		raw.mu.Lock()
+		path := strings.Fields(raw.heads[len(raw.heads)-1])[1]
+		raw.mu.Unlock()
+		io.WriteString(c, chunked+map[string]string{
+			"/odd": "Content-Length: 9\r\nTransfer-Encoding: chunked\r\nSet-Cookie: a=1\r\nConnection: close\r\nHost: x\r\nX-Forwarded-For: x\r\n" +
+				"Keep-Alive: x\r\nUpgrade: x\r\nProxy-Authenticate: x\r\nX-Sum: 2\r\n\r\n",
+			"/control": "X-Sum: \x00\r\n\r\n",
+			"/pseudo":  ":status: 500\r\n\r\n",
+			"/fold":    "X-Sum: 1\r\n 2\r\n\r\n",
+			"/large":   "X-Sum: " + strings.Repeat("x", 300<<10) + "\r\n\r\n",
+		}[path])
+		c.Close()
+	}
+	cert, key, pool := certificate(t, t.TempDir(), "s.example")
+	d.must("deploy", "web", "--target", raw.target(), "--host", "a.example", "--force")
+	d.must("deploy", "safe", "--target", raw.target(), "--host", "s.example", "--tls", "--tls-certificate-path", cert, "--tls-private-key-path", key, "--force")
+	plain := &http.Client{Timeout: patience, Transport: &http.Transport{
+		Dial: func(network, _ string) (net.Conn, error) { return net.Dial(network, d.address()) },
+	}}
+	for site, client := range map[string]*http.Client{"http://a.example": plain, "https://s.example": secure(d, pool), "https://s.example#3": overQUIC(t, d, pool)} {
+		for _, path := range []string{"/odd", "/control", "/pseudo", "/fold", "/large"} {
+			response, err := client.Get(strings.TrimSuffix(site, "#3") + path)
+			if err != nil {
+				if path == "/odd" {
+					t.Errorf("%s: %v", site, err)
+				}
+				continue // it was broken off before its head was read
+			}
+			body, err := io.ReadAll(response.Body)
+			response.Body.Close()
+			if path != "/odd" {
+				if err == nil && response.StatusCode == http.StatusOK {
+					t.Errorf("%s, %s: a response that is broken off looks whole: %q", path, response.Proto, body)
+				}
+				continue
+			}
+			sum := response.Trailer.Get("X-Sum")
+			response.Trailer.Del("X-Sum")
+			for name, values := range response.Trailer {
+				if len(values) > 0 {
+					t.Errorf("%s: the trailer has %s: %q", response.Proto, name, values)
+				}
+			}
+			if err != nil || string(body) != "ok" || sum != "2" {
+				t.Errorf("%s: %q, %v, X-Sum %q", response.Proto, body, err, sum)
+			}
+		}
+	}
+	plain.CloseIdleConnections()
+}
