@@ -201,7 +201,7 @@ func (s *stage) answer(r *service.Route, ctx context.Context, leave func(*servic
 	case s.held:
 		return r.Await(ctx, leave)
 	case len(s.again) == 0:
-		return s.verdict, nil
+		return s.leased(), nil
 	case len(s.others) == 0:
 		return service.Verdict{Status: 502}, nil
 	}
@@ -210,14 +210,26 @@ func (s *stage) answer(r *service.Route, ctx context.Context, leave func(*servic
 	return next, nil
 }
 
+// leased is the verdict with a lease of its own: many may ask at once.
+func (s *stage) leased() service.Verdict {
+	v := s.verdict
+	if v.Lease != nil {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		v.Lease = &service.Lease{}
+		s.given = append(s.given, v.Lease)
+	}
+	return v
+}
+
 func (s *stage) leave(*service.Route) { s.left++ }
 
 func (s *stage) goodbye(count *int, l *service.Lease) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if l != &s.lease && !slices.Contains(s.given, l) {
 		panic("a lease that is not this request's")
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	*count++
 }
 
