@@ -45,10 +45,10 @@ func (d *daemon) makeCrowd() {
 	most := d.options.MaxConnections
 	var files syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err == nil {
-		auto, top := mostConnections(int64(min(files.Cur, 1<<31)))
+		top := mostConnections(int64(min(files.Cur, 1<<31)))
 		switch {
 		case most == 0:
-			most = auto
+			most = top
 		case most > top:
 			d.log.Warn().Int("asked", most).Int("connections", top).Int64("files", int64(min(files.Cur, 1<<31))).
 				Msg("--max-connections is more than the process may open files for: raise the limit of open files (ulimit -n)")
@@ -64,12 +64,10 @@ func (d *daemon) makeCrowd() {
 }
 
 // mostConnections tells how many clients there is room for, where the process may
-// have so many files open: auto where each of them has a connection to a target,
-// top where some are idle. An eighth, or 16 at least, is for all else.
-func mostConnections(files int64) (auto, top int) {
-	top = int(max(files-max(files/8, 16), 1))
-	return max(top/2, 1), top
-}
+// have so many files open. An eighth, or 16 at least, is for all else. Most
+// clients are idle and need no connection to a target; where too many are not,
+// dial takes descriptors from those that are.
+func mostConnections(files int64) int { return int(max(files-max(files/8, 16), 1)) }
 
 // connect makes a target's pool of connections; nothing is dialed yet.
 func (d *daemon) connect(target string, o spec.TargetOptions) (service.Upstream, error) {
