@@ -37,6 +37,13 @@ func (w *world) learn() {
 			w.conclude(o)
 		}
 	}
+	for _, r := range w.retried {
+		// It went to a target that serves, or to one that is drained and not done.
+		if e := w.model.owner(r.host, r.path); w.drained[r.verdict.TargetName] && (e == nil || !slices.Contains(e.all(), r.verdict.TargetName)) {
+			w.fault("%v was sent on to %s, whose drain was answered", r, r.verdict.TargetName)
+		}
+	}
+	w.retried = nil
 	for _, r := range w.requests {
 		if r.answered && !r.judged {
 			r.judged = true
@@ -97,6 +104,9 @@ func (w *world) apply(o *order) {
 	o.apply(e)
 	if o.kind == "deploy" || o.kind == "rollout" {
 		o.from, e.since = e.born, o.seen
+		for _, t := range o.targets {
+			delete(w.drained, t)
+		}
 	}
 	w.before[o.name] = append(w.before[o.name], e.all()...)
 }
@@ -113,6 +123,11 @@ func (w *world) conclude(o *order) {
 	}
 	if o.kind == "split" || o.kind == "resume" {
 		return
+	}
+	if o.kind == "deploy" || o.kind == "rollout" {
+		for _, t := range o.old {
+			w.drained[t] = true
+		}
 	}
 	// Nothing is left of what it ended.
 	for _, r := range w.requests {

@@ -29,6 +29,7 @@ type request struct {
 	cut      int
 	stubborn bool // it does not end when it is cut off
 	finished bool
+	asking   bool // for another target
 }
 
 var (
@@ -69,7 +70,7 @@ func (w *world) cut(r *request) {
 	w.mu.Lock()
 	r.cut++
 	w.cuts++
-	if !r.stubborn && r.leased() {
+	if !r.stubborn && r.leased() && !r.asking {
 		r.finish()
 	}
 	w.mu.Unlock()
@@ -109,6 +110,41 @@ func (w *world) tunnel(n int) {
 	if r := w.pick(n, (*request).leased); r != nil {
 		r.verdict.Lease.Upgraded()
 	}
+}
+
+func (w *world) fail(n int) {
+	if r := w.pick(n, (*request).leased); r != nil {
+		r.verdict.Lease.Failed("reset")
+		r.finish()
+		w.ill = time.Now()
+	}
+}
+
+// again asks for another target in the place of one that has not answered.
+func (w *world) again(n int, unsent bool) {
+	r := w.pick(n, (*request).leased)
+	if r == nil {
+		return
+	}
+	w.ill = time.Now()
+	q := service.NewRoute()
+	q.Host, q.Path, q.Method, q.Rollout = r.host, r.path, "GET", r.visitor
+	q.Cut = func(error) { w.cut(r) }
+	r.asking = true
+	r.verdict.Lease.Again(q, "refused", unsent)
+	go func() {
+		v, err := q.Await(context.Background(), nil)
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		r.asking = false
+		if err != nil || v.Action != service.Forward {
+			r.finish()
+			return
+		}
+		w.clock++
+		r.verdict, r.at = v, w.clock
+		w.retried = append(w.retried, r)
+	}()
 }
 
 func (w *world) leave(n int) {

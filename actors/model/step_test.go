@@ -19,7 +19,7 @@ func (s step) String() string { return fmt.Sprintf("%s %d %d %d", s.kind, s.a, s
 
 // kinds are drawn with these weights.
 var kinds = weighted(map[string]int{
-	"ask": 12, "finish": 6, "leave": 2, "tunnel": 2,
+	"ask": 12, "finish": 6, "leave": 2, "tunnel": 2, "fail": 2, "again": 3,
 	"deploy": 8, "rollout": 3, "split": 3, "pause": 4, "stop": 2, "resume": 4, "remove": 2,
 	"wait": 6, "health": 4,
 	"hold disk": 1, "free disk": 2, "disk fails": 1, "disk panics": 1,
@@ -63,6 +63,10 @@ func (w *world) take(s step) {
 		w.leave(s.a)
 	case "tunnel":
 		w.tunnel(s.a)
+	case "fail":
+		w.fail(s.a)
+	case "again":
+		w.again(s.a, s.b%2 == 0)
 	case "deploy", "rollout":
 		w.deploy(s)
 	case "split":

@@ -40,6 +40,9 @@ type world struct {
 
 	asked, cuts, held int // requests
 
+	drained map[string]bool // targets whose drain was answered
+	retried []*request      // in this step, on another target
+
 	handing *handing
 	clock   int                 // of what happens, in its order
 	before  map[string][]string // by service: all targets that it had in this step
@@ -50,7 +53,7 @@ type world struct {
 func newWorld() *world {
 	w := &world{
 		disk: newDisk(), traps: &snares{armed: map[string]int{}},
-		model: model{}, apps: map[string]*app{}, before: map[string][]string{}, did: map[string]bool{},
+		model: model{}, apps: map[string]*app{}, before: map[string][]string{}, drained: map[string]bool{}, did: map[string]bool{},
 	}
 	w.processes = []*process{w.process(nil)}
 	return w

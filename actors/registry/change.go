@@ -135,7 +135,6 @@ func (r *registry) adopt(e *entry, record *spec.Record, assets service.Assets) {
 func (r *registry) remove(m Remove) {
 	e := r.entries[m.Service]
 	switch {
-	case r.parks(m.Service, m.Asking, m):
 	case r.closing:
 		m.Answer(struct{}{}, service.ErrShutdown)
 	case e == nil || e.record == nil:

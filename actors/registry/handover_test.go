@@ -140,9 +140,10 @@ func TestHandOverWaitsForASave(t *testing.T) {
 		if h.wantDone(); len(h.records) != 0 {
 			t.Errorf("it hands over %v", h.records)
 		}
-		p.wantWaiting()
+		p.wantErr(registry.ErrNotFound) // it was given before
+		parked := w.deploy("web").wantWaiting()
 		w.tell(registry.Yield{})
-		p.wantErr(registry.ErrMoved)
+		parked.wantErr(registry.ErrMoved)
 		w.deploy("web").wantErr(registry.ErrMoved)
 		w.remove("web", 0).wantErr(registry.ErrMoved)
 		w.tell(registry.TakeBack{}) // too late

@@ -39,10 +39,18 @@ func (r *registry) whole(step func()) (ended bool) {
 	return ended
 }
 
-// attempt carries out one of several orders that waited: a panic costs that one.
+// attempt carries out one of several orders that waited, even if others are
+// parked: a panic costs that one.
 func (r *registry) attempt(m Message) {
 	ticket := system.TicketOf(m)
-	if !r.whole(func() { r.Receive(m) }) {
+	if !r.whole(func() {
+		switch m := m.(type) {
+		case Order:
+			r.order(m)
+		case Remove:
+			r.remove(m)
+		}
+	}) {
 		ticket.Fail(system.ErrCrashed)
 	}
 }

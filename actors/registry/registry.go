@@ -156,9 +156,13 @@ func (r *registry) command(m Message) {
 	case Leave:
 		m.Left()
 	case Order:
-		r.order(m)
+		if !r.parks(m.Service, m.Asking, m) {
+			r.order(m)
+		}
 	case Remove:
-		r.remove(m)
+		if !r.parks(m.Service, m.Asking, m) {
+			r.remove(m)
+		}
 	case List:
 		m.Answer(r.committed, nil)
 	case Inspect:
@@ -197,9 +201,6 @@ func (r *registry) route(q *service.Route) {
 
 // order forwards an operator's order; a deploy makes its service.
 func (r *registry) order(o Order) {
-	if r.parks(o.Service, o.Asking, o) {
-		return
-	}
 	if r.closing {
 		o.Asking().Answer(struct{}{}, service.ErrShutdown)
 		return
@@ -246,6 +247,7 @@ func (r *registry) deploy(e *entry, name string, d *service.Deploy) {
 	}
 	e.given++
 	e.ref.Tell(d)
+	r.conclude(e)
 }
 
 func (r *registry) spawn(name string) *entry {
