@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -109,6 +108,7 @@ func TestUpgradesUnderLoadLoseNothing(t *testing.T) {
 }
 
 // paced leaves some of the machine to the processes that start.
+
 func paced(ask func(*http.Client) (string, error)) func(*http.Client) (string, error) {
 	return func(client *http.Client) (string, error) {
 		<-time.After(time.Millisecond)
@@ -117,6 +117,7 @@ func paced(ask func(*http.Client) (string, error)) func(*http.Client) (string, e
 }
 
 // echoingSocket adds a WebSocket that echoes.
+
 func echoingSocket() func(*http.ServeMux) {
 	return switching("websocket", func(conn net.Conn, r *bufio.Reader) {
 		for {
@@ -141,7 +142,9 @@ func echoes(t *testing.T, conn net.Conn, r io.Reader, text string) {
 }
 
 // slow sends a request that the app answers after a while, and returns what reads
+
 // the answer, and whether the connection is to be closed.
+
 func (d *daemon) slow(t *testing.T, a *app, wait string) func() (string, error) {
 	t.Helper()
 	c, before := dial(t, d), a.served.Load()
@@ -203,238 +206,6 @@ func (d *daemon) upgradeBySignal(s syscall.Signal) {
 		d.t.Fatal(err)
 	}
 	d.awaitSuccessor(before)
-}
-
-func TestFailedUpgradeChangesNothingAndSaysWhy(t *testing.T) {
-	d := startLineage(t)
-	a, b := startApp(t, "a"), startApp(t, "b")
-	d.must("deploy", "web", "--target", a.target())
-	script := func(name, text string, mode os.FileMode) string {
-		path := filepath.Join(d.home, name)
-		if err := os.WriteFile(path, []byte(text), mode); err != nil {
-			t.Fatal(err)
-		}
-		return path
-	}
-	answer := d.slow(t, a, "1s")
-	for _, test := range []struct{ binary, says string }{
-		{script("fails", "#!/bin/sh\necho one >&2\necho 'Error: no luck today' >&2\nexit 1\n", 0o755), "ended (exit status 1) before it was ready and said: no luck today"},
-		{script("silent", "#!/bin/sh\nexit 3\n", 0o755), "ended (exit status 3) before it was ready and said nothing"},
-		{script("forbidden", "#!/bin/sh\n", 0o644), "may not be executed"},
-		{script("garbage", "\x7fELF nonsense", 0o755), "unable to start"},
-		{filepath.Join(d.home, "nowhere"), "there is no program"},
-		{d.home, "is a folder"},
-	} {
-		d.refused(test.says, "upgrade", "--binary", test.binary)
-		d.refused("serves on as before", "upgrade", "--binary", test.binary)
-	}
-	d.must("deploy", "web", "--host", "b.example", "--target", b.target()) // it takes orders, as if nothing had happened
-	if n := len(d.lineage()); n != 1 {
-		t.Errorf("%d processes have served, want 1", n)
-	}
-	if status, body := d.get("b.example", "/"); status != 200 || body != "b" {
-		t.Errorf("got %d, %q, want b", status, body)
-	}
-	d.upgrade()
-	if body, err := answer(); err != nil || !strings.HasPrefix(body, "a") {
-		t.Errorf("a request under way got %q, %v", body, err)
-	}
-}
-
-func TestSuccessorThatCannotServeSaysWhy(t *testing.T) {
-	d := startLineage(t)
-	a := startApp(t, "a")
-	d.must("deploy", "web", "--target", a.target())
-	wrapper := filepath.Join(d.home, "wrapper")
-	text := fmt.Sprintf("#!/bin/sh\nexec %s run --http-port 0 --https-port 0 --no-such-flag\n", program)
-	if err := os.WriteFile(wrapper, []byte(text), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	d.refused("unknown flag: --no-such-flag", "upgrade", "--binary", wrapper)
-	if status, _ := d.get("a.example", "/"); status != 200 {
-		t.Errorf("got %d", status)
-	}
-	if err := os.WriteFile(wrapper, fmt.Appendf(nil, "#!/bin/sh\nexec %s \"$@\"\n", program), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	d.upgrade("--binary", wrapper)
-}
-
-func TestSuccessorThatHangsHoldsNothingUp(t *testing.T) {
-	d := startLineage(t)
-	a := startApp(t, "a")
-	d.must("deploy", "web", "--target", a.target())
-	hangs, note := filepath.Join(d.home, "hangs"), filepath.Join(d.home, "pid")
-	if err := os.WriteFile(hangs, fmt.Appendf(nil, "#!/bin/sh\necho $$ > %s.new && mv %[1]s.new %[1]s\nexec sleep 1000\n", note), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	hung := func() (pid int) {
-		eventually(t, "it starts", func() error {
-			text, err := os.ReadFile(note)
-			if err != nil {
-				return err
-			}
-			pid, err = strconv.Atoi(strings.TrimSpace(string(text)))
-			return err
-		})
-		os.Remove(note)
-		return pid
-	}
-	said := make(chan string, 1)
-	try := func() {
-		_, stderr, code := d.run("upgrade", "--binary", hangs)
-		said <- fmt.Sprintf("exit %d, %s", code, stderr)
-	}
-	go try()
-	first := hung()
-	if status, body := d.get("a.example", "/"); status != 200 || body != "a" {
-		t.Errorf("got %d, %q", status, body)
-	}
-	if stdout, _, code := d.run("list"); code != 0 || !strings.Contains(stdout, "web") {
-		t.Errorf("list: exit %d, %s", code, stdout)
-	}
-	ordered := make(chan struct{})
-	go func() {
-		defer close(ordered)
-		d.must("stop", "web")
-	}()
-	syscall.Kill(first, syscall.SIGKILL)
-	if got := <-said; !strings.HasPrefix(got, "exit 1") || !strings.Contains(got, "signal: killed") {
-		t.Errorf("upgrade: %s", got)
-	}
-	within(t, "an order that came meanwhile is carried out", ordered)
-
-	go try()
-	second := hung()
-	d.stop()
-	if got := <-said; !strings.HasPrefix(got, "exit 1") || !strings.Contains(got, "it is ending") {
-		t.Errorf("upgrade: %s", got)
-	}
-	awaitEnd(t, second)
-}
-
-func TestHeldRequestsFollowTheNewProcess(t *testing.T) {
-	d := startLineage(t)
-	a, b := startApp(t, "a"), startApp(t, "b")
-	d.must("deploy", "web", "--target", a.target())
-	d.must("pause", "web")
-	held := func() net.Conn {
-		c := dial(t, d)
-		fmt.Fprint(c, "GET / HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n\r\n")
-		if !pending(c) {
-			t.Fatal("the request is not held")
-		}
-		return c
-	}
-	first := held()
-	d.upgrade()
-	second := held()
-	d.upgrade() // and one more process before it
-	third := held()
-	d.must("deploy", "web", "--target", b.target())
-	d.must("resume", "web")
-	for i, c := range []net.Conn{first, second, third} {
-		if said, err := io.ReadAll(c); err != nil || status(string(said)) != "200" || !strings.HasSuffix(string(said), "b") {
-			t.Errorf("request %d, held by process %d of 3, got %.200q, %v, want b", i+1, i+1, said, err)
-		}
-	}
-	for _, pid := range d.lineage()[:2] {
-		awaitEnd(t, pid)
-	}
-}
-
-func TestDeployWaitsForTheOldProcess(t *testing.T) {
-	t.Parallel()
-	d := startLineage(t)
-	a, b := startApp(t, "a"), startApp(t, "b")
-	d.must("deploy", "web", "--target", a.target())
-	answer := d.slow(t, a, "600ms")
-	d.upgrade()
-	d.must("deploy", "web", "--target", b.target())
-	if a.finished.Load() != 1 {
-		t.Error("the deploy ended while a request of the old process was on the old target")
-	}
-	if body, err := answer(); err != nil || body != "a and close" {
-		t.Errorf("that got %q, %v", body, err)
-	}
-
-	answer = d.slow(t, b, "1m")
-	d.upgrade()
-	began := time.Now()
-	d.must("deploy", "web", "--target", a.target(), "--drain-timeout", "500ms")
-	if took := time.Since(began); took < 500*time.Millisecond || took > 10*time.Second {
-		t.Errorf("the deploy took %v, want the drain's time", took)
-	}
-	if body, err := answer(); err == nil {
-		t.Errorf("a request of the old process that outlived the drain got %q", body)
-	}
-	d.must("remove", "web")
-}
-
-func TestOldProcessFinishesWhenTheNewOneIsKilled(t *testing.T) {
-	t.Parallel()
-	d := startLineage(t)
-	a := startApp(t, "a")
-	d.must("deploy", "web", "--target", a.target())
-	answer := d.slow(t, a, "700ms")
-	d.upgrade()
-	syscall.Kill(d.newest(), syscall.SIGKILL)
-	awaitEnd(t, d.newest())
-	if body, err := answer(); err != nil || body != "a and close" {
-		t.Errorf("a request of the old process got %q, %v", body, err)
-	}
-	awaitEnd(t, d.lineage()[0])
-	if c, err := net.Dial("tcp", d.address()); err == nil {
-		c.Close()
-		t.Error("the port is open, and nobody serves it")
-	}
-}
-
-func TestEndOfTheNewProcessEndsTheOldOnes(t *testing.T) {
-	d := startLineage(t, "--shutdown-timeout", "700ms")
-	a := startApp(t, "a", echoingSocket())
-	d.must("deploy", "web", "--target", a.target())
-	answer := d.slow(t, a, "300ms")
-	stuck := d.slow(t, a, "1m")
-	conn, r := upgrade(t, d, "websocket")
-	d.upgrade()
-	d.upgrade()
-	began := time.Now()
-	syscall.Kill(d.newest(), syscall.SIGTERM)
-	if body, err := answer(); err != nil || !strings.HasPrefix(body, "a") {
-		t.Errorf("a request that could finish in time got %q, %v", body, err)
-	}
-	if f, err := readFrame(r); err != nil || f.opcode != 8 {
-		t.Errorf("the WebSocket got %+v, %v, want Close", f, err)
-	}
-	conn.Close()
-	if body, err := stuck(); err == nil {
-		t.Errorf("a request that could not got %q", body)
-	}
-	for _, pid := range d.lineage() {
-		awaitEnd(t, pid)
-	}
-	if took := time.Since(began); took > 5*time.Second {
-		t.Errorf("it took %v", took)
-	}
-}
-
-func TestTimeAfterAnUpgradeIsBounded(t *testing.T) {
-	t.Parallel()
-	d := startLineage(t, "--upgrade-timeout", "500ms")
-	a := startApp(t, "a", echoingSocket())
-	d.must("deploy", "web", "--target", a.target())
-	stuck := d.slow(t, a, "1m")
-	conn, r := upgrade(t, d, "websocket")
-	d.upgrade()
-	echoes(t, conn, r, "still there")
-	if f, err := readFrame(r); err != nil || f.opcode != 8 || string(f.payload[:2]) != "\x03\xe9" {
-		t.Errorf("the WebSocket got %+v, %v, want Close with 1001", f, err)
-	}
-	if body, err := stuck(); err == nil {
-		t.Errorf("a request beyond the time got %q", body)
-	}
-	awaitEnd(t, d.lineage()[0])
 }
 
 func TestOrdersDuringAnUpgradeReachTheNewProcess(t *testing.T) {
