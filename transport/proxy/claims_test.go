@@ -126,3 +126,15 @@ func TestRequestIDsOfClients(t *testing.T) {
 	newStage(target).serve(t, newExchange("GET", "/", "X-Request-ID", "first", "X-Request-ID", "second"))
 	expect(t, "of two", strings.Join(target.got.Header.Values("X-Request-ID"), "|"), "first")
 }
+
+func TestNoTrailerIsAnnouncedThatIsNotSent(t *testing.T) {
+	for list, want := range map[string]string{
+		"X-Sum": "X-Sum", "X-Sum,X-Other": "X-Sum,X-Other", "X-Sum, Content-Length": "X-Sum", "Set-Cookie, X-Sum , transfer-encoding": "X-Sum",
+		"Content-Length": "", "": "", "X-Forwarded-For, X_Request_ID": "",
+	} {
+		h := announcing(header("A", "1", "trailer", list, "B", "2"))
+		if h.Get("Trailer") != want || h.Has("Trailer") != (want != "") || h.Get("A")+h.Get("B") != "12" {
+			t.Errorf("%q became %v", list, h)
+		}
+	}
+}

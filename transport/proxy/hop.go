@@ -85,6 +85,9 @@ func endToEnd(h exchange.Header, trailers bool) exchange.Header {
 		}
 	}
 	clear(h[len(kept):])
+	if trailers {
+		return announcing(kept)
+	}
 	return kept
 }
 
@@ -118,31 +121,6 @@ func hopByHop(name string) bool {
 		return strings.EqualFold(name, "Proxy-Authorization")
 	case len("Proxy-Authentication-Info"):
 		return strings.EqualFold(name, "Proxy-Authentication-Info")
-	}
-	return false
-}
-
-// lawfulTrailer returns a trailer without what must not come there: what frames
-// or routes a message, and what the proxy vouches for (RFC 9110, section 6.5.1).
-func lawfulTrailer(h exchange.Header) exchange.Header {
-	var kept exchange.Header
-	for _, f := range h {
-		if !hopByHop(f.Name) && !headOnly(f.Name) && !claims(f.Name) && !misleads(f.Name) {
-			kept = append(kept, f)
-		}
-	}
-	return kept
-}
-
-func headOnly(name string) bool {
-	for _, other := range [...]string{
-		"Host", "Content-Length", "Content-Encoding", "Content-Type", "Content-Range", "Trailer",
-		"Authorization", "Cookie", "Set-Cookie", "Forwarded", "Expect",
-		fieldForwardedFor, fieldForwardedHost, fieldForwardedProto, fieldTarget, fieldRequestID, fieldRequestStart,
-	} {
-		if strings.EqualFold(name, other) {
-			return true
-		}
 	}
 	return false
 }
