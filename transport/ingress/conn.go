@@ -245,7 +245,7 @@ func (c *conn) guest(now time.Time) (g guest, ok bool) {
 	state, since := c.state.Load(), c.quiet.Load()
 	switch {
 	case state == idle:
-		return guest{since: since, dismiss: func() bool { return c.turnAway(idle) }}, true
+		return guest{since: since, dismiss: func() bool { return !c.stirs() && c.turnAway(idle) }}, true
 	case (state == greeting || state == reading) && since < now.Add(-hesitation).UnixNano():
 		return guest{since: since, hesitating: true, dismiss: func() bool { return c.turnAway(greeting, reading) }}, true
 	}
