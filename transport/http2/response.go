@@ -117,11 +117,21 @@ func mayTrail(trailer exchange.Header) bool {
 	return false
 }
 
+// tooLargeCosts is as how many streams that were begun for nothing a head counts
+// that is too large.
+const tooLargeCosts = 5
+
 // answer answers a request that no Handler sees. It counts as a stream that was
 // begun for nothing.
 func (c *conn) answer(id uint32, ended bool, status int) error {
-	if !c.resets.spend() {
-		return &connError{enhanceYourCalm, "too many requests are refused"}
+	cost := 1
+	if status == 431 {
+		cost = tooLargeCosts
+	}
+	for range cost {
+		if !c.resets.spend() {
+			return &connError{enhanceYourCalm, "too many requests are refused"}
+		}
 	}
 	c.server.config.Log.Debug().Int("status", status).Str("client", c.peer.Client.String()).Msg("Request refused")
 	c.mu.Lock()
