@@ -18,9 +18,6 @@ import (
 type cutoff struct {
 	client context.Context // the exchange's
 
-	deadline time.Time // of a request that was sent again; zero: there is none
-	hurried  bool      // another target can be asked
-
 	mu       sync.Mutex
 	cause    error         // why it has ended; nil: it has not, or nobody had to know
 	done     chan struct{} // nil: nobody has asked for it
@@ -31,6 +28,9 @@ type cutoff struct {
 	upload io.Closer         // a body that is being read from the client, or nil
 	writer exchange.Exchange // that is being written to, or nil
 	spent  bool              // the target is done with the request
+
+	hurried  bool      // another target can be asked
+	deadline time.Time // of a request that was sent again; zero: there is none
 }
 
 const cutting = "Ending a request panicked"

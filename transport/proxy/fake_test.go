@@ -156,6 +156,7 @@ type stage struct {
 	lease   service.Lease
 	asked   service.Facts
 	cut     func(error)
+	crowd   bool              // many ask at once
 	held    bool              // questions are not answered
 	again   []string          // how requests failed that were to be sent again
 	others  []service.Verdict // where to
@@ -210,10 +211,10 @@ func (s *stage) answer(r *service.Route, ctx context.Context, leave func(*servic
 	return next, nil
 }
 
-// leased is the verdict with a lease of its own: many may ask at once.
+// leased is the verdict, in a crowd with a lease of its own.
 func (s *stage) leased() service.Verdict {
 	v := s.verdict
-	if v.Lease != nil {
+	if s.crowd && v.Lease != nil {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		v.Lease = &service.Lease{}

@@ -38,6 +38,7 @@ func newWire(t *testing.T, app http.HandlerFunc, options upstream.Options) *wire
 	target := upstream.New(options)
 	t.Cleanup(target.Close)
 	w.stage = newStage(target)
+	w.crowd = true
 	server := ingress.NewServer(ingress.Config{Log: zerolog.Nop(), Handler: w.serve})
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
