@@ -39,7 +39,7 @@ func (w *world) learn() {
 	}
 	for _, r := range w.retried {
 		// It went to a target that serves, or to one that is drained and not done.
-		if e := w.model.owner(r.host, r.path); w.drained[r.verdict.TargetName] && (e == nil || !slices.Contains(e.all(), r.verdict.TargetName)) {
+		if e := w.model[r.verdict.Service]; w.drained[r.verdict.TargetName] && (e == nil || !slices.Contains(e.all(), r.verdict.TargetName)) {
 			w.fault("%v was sent on to %s, whose drain was answered", r, r.verdict.TargetName)
 		}
 	}

@@ -131,7 +131,7 @@ func (s *service) lease(p *pool, t *target, cut func(error)) *Lease {
 func (s *service) finish(l *Lease) {
 	switch {
 	case l.failure != "":
-		s.failed(l, l.failure)
+		s.self.Protect(func() { s.failed(l, l.failure) }) // the lease is taken back whatever it does
 	case l.answered:
 		l.target.record.answered()
 	}

@@ -5,6 +5,8 @@ import (
 	"net"
 	"syscall"
 	"time"
+
+	"kamal-proxy/transport/crash"
 )
 
 const (
@@ -50,6 +52,13 @@ func (s *Server) admit(socket net.Conn) {
 		}
 		time.Sleep(roomPause)
 	}
+	if !crash.Run("Accepting a connection panicked", func() { s.begin(socket) }) {
+		s.crowd.leave()
+		socket.Close()
+	}
+}
+
+func (s *Server) begin(socket net.Conn) {
 	c := newConn(s, socket)
 	s.conns.add(c)
 	go c.serve()

@@ -107,6 +107,7 @@ func (c *conn) serveRequests() {
 // no more than its connection.
 func (c *conn) end() {
 	if cause := recover(); cause != nil {
+		c.desk.leave()
 		c.panicked(cause)
 	}
 	if c.resting {
@@ -118,9 +119,10 @@ func (c *conn) end() {
 		c.server.crowd.part(c.peer.client.Addr())
 	}
 	if c.state.Load() != passed {
+		defer c.server.conns.remove(c)
+		defer crash.Guard(c.server.log, "Closing a connection panicked")
 		c.inlet.close()
 		c.stream.Close()
-		c.server.conns.remove(c)
 	}
 }
 
