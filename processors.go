@@ -4,7 +4,6 @@ import (
 	"context"
 	"os"
 	"runtime"
-	"runtime/debug"
 	"syscall"
 	"time"
 )
@@ -21,34 +20,28 @@ const (
 )
 
 // followLoad sets how many processors are used by what the process takes of
-// them, until ctx ends, and gives memory back when a heavy load is over. A
-// GOMAXPROCS from the environment stays as it is.
+// them, until ctx ends. A GOMAXPROCS from the environment stays as it is.
 func followLoad(ctx context.Context) {
-	_, given := os.LookupEnv("GOMAXPROCS")
+	if _, given := os.LookupEnv("GOMAXPROCS"); given {
+		return
+	}
 	ticker := time.NewTicker(glance)
 	defer ticker.Stop()
 	var d demand
 	for {
 		select {
 		case <-ctx.Done():
-			if !given {
-				runtime.SetDefaultGOMAXPROCS()
-			}
+			runtime.SetDefaultGOMAXPROCS()
 			return
 		case now := <-ticker.C:
 			if !d.note(now, processorTime()) {
 				continue
 			}
 		}
-		switch {
-		case given:
-		case d.light:
-			runtime.GOMAXPROCS(1)
-		default:
-			runtime.SetDefaultGOMAXPROCS()
-		}
 		if d.light {
-			debug.FreeOSMemory() // what a burst has left behind
+			runtime.GOMAXPROCS(1)
+		} else {
+			runtime.SetDefaultGOMAXPROCS()
 		}
 	}
 }

@@ -14,7 +14,7 @@ import (
 // for while there is little to do and the heap is large.
 const (
 	trimInterval = 5 * time.Second
-	trimFrom     = 32 << 20 // bytes of heap
+	trimFrom     = 12 << 20 // bytes of heap
 	trimLoad     = 40       // percent of one processor
 	trimRests    = 12       // the most intervals left out after one that was in vain
 )

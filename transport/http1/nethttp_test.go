@@ -69,6 +69,12 @@ func theirsRequest(in string) (message, error) {
 	target := r.RequestURI
 	if !strings.HasPrefix(target, "/") && target != "*" {
 		target = r.URL.RequestURI()
+		if _, rest, absolute := strings.Cut(r.RequestURI, "://"); absolute { // as it was written: URL encodes it anew
+			target = "/"
+			if i := strings.IndexAny(rest, "/?"); i >= 0 {
+				target = "/" + strings.TrimPrefix(rest[i:], "/")
+			}
+		}
 		if r.Method == "OPTIONS" && r.URL.Path == "" {
 			target = "*"
 		}
