@@ -59,9 +59,16 @@ func TestStickyClients(t *testing.T) {
 			}
 			q.serve()
 		}
-		q = w.ask("web.test", "/", sticky(cookie)).again(true, sticky(cookie))
+		for range 4 { // failures, for which nobody moves
+			q = w.ask("web.test", "/", sticky(cookie)).wantTarget("a:80").again(true, sticky(cookie))
+			if q.verdict.TargetName == "a:80" || q.verdict.Stick != "" {
+				t.Errorf("a client whose target fails goes to %s with %q", q.verdict.TargetName, q.verdict.Stick)
+			}
+			q.serve()
+		}
+		q = w.ask("web.test", "/", sticky(cookie)).wantTarget("a:80").again(true, sticky(cookie))
 		if q.verdict.TargetName == "a:80" || q.verdict.Stick == "" || q.verdict.Stick == cookie {
-			t.Errorf("a client whose target fails goes to %s with %q", q.verdict.TargetName, q.verdict.Stick)
+			t.Errorf("a client whose target is left out goes to %s with %q", q.verdict.TargetName, q.verdict.Stick)
 		}
 		other, moved := q.verdict.TargetName, q.verdict.Stick
 		q.serve()

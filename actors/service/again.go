@@ -38,7 +38,8 @@ func (s *service) again(r *Route) {
 	l.tried, _ = old.tried.and(old.target)
 	v.Target, v.TargetName, v.Lease = t.upstream, t.name, l
 	v.Others = !p.retired && l.tried[1] == nil && len(from.ready) > 2
-	if s.policy.Options.Sticky && !p.retired {
+	// A client whose target is still there comes back to it.
+	if s.policy.Options.Sticky && !p.retired && from.named(r.Sticky) == nil {
 		v.Stick = from.stick(r.Sticky, t)
 	}
 	s.deliver(r)

@@ -43,8 +43,9 @@ func (b *budget) fade(now time.Time) {
 		return
 	}
 	windows := float64(elapsed) / float64(retryWindow)
-	left := math.Exp(-windows)
-	b.recent = b.recent*left + float64(b.seen)*(1-left)/windows
+	gone := -math.Expm1(-windows) // the share that fades
+	left := 1 - gone
+	b.recent = b.recent*left + float64(b.seen)*gone/windows
 	b.spent *= left
 	b.seen, b.looked = 0, now
 }
