@@ -39,19 +39,20 @@ func (v *visit) again(err error) bool {
 	if !ok {
 		return false
 	}
-	v.proxy.config.Logger.Debug().Err(err).Str("service", v.entry.Service).Str("target", v.entry.Target).
-		Str("request_id", v.entry.RequestID).Str("next", verdict.TargetName).Msg("Target failed to answer, another one is asked")
+	failed := v.entry.Target
 	v.move(&verdict)
+	v.proxy.config.Logger.Debug().Err(err).Str("service", v.entry.Service).Str("target", failed).
+		Str("request_id", v.entry.RequestID).Str("next", verdict.TargetName).Msg("Target failed to answer, another one is asked")
 	v.cutoff.deadline = unanswered.Deadline
 	return true
 }
 
 // move gives the request the target and the lease of another verdict.
 func (v *visit) move(to *service.Verdict) {
-	h := &v.request.Header
-	told := strings.TrimSuffix(h.Get(fieldTarget), v.verdict.TargetName)
-	h.Set(fieldTarget, told+to.TargetName)
+	last := v.verdict.TargetName
 	v.verdict.Target, v.verdict.TargetName, v.verdict.Lease = to.Target, to.TargetName, to.Lease
+	h := &v.request.Header
+	h.Set(fieldTarget, strings.TrimSuffix(h.Get(fieldTarget), last)+to.TargetName)
 	v.verdict.Stick, v.verdict.Others = to.Stick, to.Others
 	v.entry.Target = to.TargetName
 	v.entry.Retries++
