@@ -219,9 +219,11 @@ func (w *world) end() {
 	w.takeBack()
 	w.settle()
 	w.finishAll()
+	w.mu.Lock()
 	for _, a := range w.apps {
 		a.sick = false
 	}
+	w.mu.Unlock()
 	w.pass(62 * time.Second)
 	for _, o := range w.orders {
 		if !o.answered {
@@ -273,7 +275,7 @@ func (w *world) tell(seen map[string]int) {
 	seen["rounds"]++
 	seen["panics"] += w.traps.count()
 	seen["hand-overs"] += len(w.gone) - 1
-	if w.disk.touched {
+	if w.disk.broken() {
 		seen["broken disks"]++
 	}
 	for _, o := range w.orders {

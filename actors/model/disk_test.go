@@ -52,6 +52,12 @@ func (d *disk) quiet() bool {
 	return d.gate == nil && !d.stale
 }
 
+func (d *disk) broken() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.touched
+}
+
 func (d *disk) saved(err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

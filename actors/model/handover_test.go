@@ -66,6 +66,7 @@ func (w *world) succeed() {
 	w.traps.clear() // a start that panics is none
 	p.registry.Tell(m)
 	w.await("restore", m.Reply)
+	old.leads.Store(false)
 	w.processes = append(w.processes, p)
 	old.registry.Tell(registry.Yield{})
 }
@@ -83,7 +84,7 @@ func (w *world) endProcess(p *process) {
 			r.finish()
 		}
 	}
-	p.ended = true
+	p.ended.Store(true)
 	p.registry.Tell(registry.Quiesce{})
 	w.settle()
 	m := registry.Shutdown{Reply: system.NewReply[struct{}]()}

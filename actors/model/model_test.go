@@ -16,7 +16,7 @@ import (
 // TestMain makes the short form's rounds fit into a few seconds; the command
 // line may say otherwise.
 func TestMain(m *testing.M) {
-	for name, value := range map[string]string{"checks": "60", "shrinktime": "1s", "nofailfile": "true"} {
+	for name, value := range map[string]string{"checks": "40", "shrinktime": "1s", "nofailfile": "true"} {
 		flag.Set("rapid."+name, value)
 	}
 	flag.Parse()

@@ -42,8 +42,10 @@ var names = []string{"web", "api", "shop"}
 
 func (w *world) order(kind, name string, apply func(*entry)) *order {
 	o := &order{number: len(w.orders), kind: kind, name: name, apply: apply, since: w.traps.count(), moved: len(w.gone) + len(w.processes)}
+	w.mu.Lock()
 	w.clock++
 	o.known, o.given = w.model[name] != nil, float64(w.clock)
+	w.mu.Unlock()
 	w.orders = append(w.orders, o)
 	o.asker = &service.Asker{Reply: system.NewReply[struct{}](), Notify: func(p service.Progress) {
 		w.notify(o, p)
@@ -215,7 +217,7 @@ func (w *world) excused(o *order) bool {
 	case errors.Is(o.err, registry.ErrMoved):
 		return len(w.gone)+len(w.processes) > o.moved || w.did["moved"]
 	case strings.Contains(text, "could not be saved"):
-		return w.disk.touched
+		return w.disk.broken()
 	case errors.Is(o.err, system.ErrCrashed):
 		return w.traps.count() > o.since
 	}

@@ -166,7 +166,7 @@ func (w *world) judge(r *request) {
 	}
 	did := func(kind string) bool { return name != "" && w.did[kind+" "+name] }
 	switch {
-	case r.process.ended:
+	case r.process.ended.Load():
 	case r.err != nil:
 		if !errors.Is(r.err, system.ErrCrashed) || !w.panicked() {
 			w.fault("%v failed: %v", r, r.err)

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing/synctest"
 	"time"
 
@@ -87,12 +88,14 @@ type process struct {
 	w        *world
 	system   *system.System
 	registry registry.Ref
-	before   *process // nil: it took over from none
-	ended    bool
+	before   *process    // nil: it took over from none
+	leads    atomic.Bool // it takes the orders
+	ended    atomic.Bool
 }
 
 func (w *world) process(before *process) *process {
 	p := &process{w: w, before: before}
+	p.leads.Store(true)
 	log := zerolog.New(discard{}).Hook(w.traps)
 	p.system, _ = system.New(log)
 	config := registry.Config{
@@ -127,7 +130,7 @@ func (p *process) Follow(f registry.Following, done func()) {
 	m := registry.Follow{Reply: system.NewReply[struct{}](), Following: f}
 	p.registry.Tell(m)
 	go func() {
-		if _, err := m.Wait(context.Background(), p.registry.Stopped()); err != nil && !p.ended {
+		if _, err := m.Wait(context.Background(), p.registry.Stopped()); err != nil && !p.ended.Load() {
 			p.w.mu.Lock()
 			p.w.fault("the process before does not follow: %v", err)
 			p.w.mu.Unlock()
@@ -152,7 +155,7 @@ func (w *world) app(name string) *app {
 }
 
 func (p *process) connect(target string, _ spec.TargetOptions) (service.Upstream, error) {
-	if p == p.w.newest() {
+	if p.leads.Load() {
 		p.w.traps.step("connect")
 	}
 	p.w.mu.Lock()
@@ -164,7 +167,7 @@ func (p *process) connect(target string, _ spec.TargetOptions) (service.Upstream
 
 func (p *process) checker(target string, _ spec.HealthCheck) healthcheck.Check {
 	w := p.w
-	if p == w.newest() {
+	if p.leads.Load() {
 		w.traps.step("checker")
 	}
 	return func(context.Context) healthcheck.Result {
