@@ -102,7 +102,8 @@ func place(draft, path string) (os.FileInfo, error) {
 		if !errors.Is(err, fs.ErrExist) {
 			break
 		}
-		if err = makeRoom(path, filepath.Join(filepath.Dir(draft), "stale")); err != nil {
+		var placed bool
+		if placed, err = replace(draft, path); placed || err != nil {
 			break
 		}
 	}
@@ -116,28 +117,47 @@ func renameToFree(draft, path string) error {
 	return os.Rename(draft, path)
 }
 
-// makeRoom takes away a socket that nobody answers on.
-func makeRoom(path, aside string) error {
+// replace puts the draft in the place of a socket that nobody answers on, or
+// makes room for it: then it has not placed it.
+func replace(draft, path string) (placed bool, err error) {
 	found, err := os.Lstat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil
+		return false, nil
 	case err != nil:
-		return err
+		return false, err
 	case found.Mode().Type() != fs.ModeSocket:
-		return errors.New("there is a file that is not a socket: remove it, or set KAMAL_PROXY_SOCKET to another path")
+		return false, errors.New("there is a file that is not a socket: remove it, or set KAMAL_PROXY_SOCKET to another path")
 	}
 	if err := probe(path); err != nil {
-		return err
+		return false, err
 	}
 	if ofAnother(found) {
-		return errOthers
+		return false, errOthers
 	}
-	return takeAway(path, aside, found)
+	if placed, err := trade(draft, path, found); err == nil {
+		return placed, nil
+	}
+	return false, takeAway(path, filepath.Join(filepath.Dir(draft), "stale"), found)
+}
+
+// trade puts the draft in the place of what was found at path, and takes it back
+// if that is something else by now: another daemon was faster. At no moment is
+// there nothing at path, or something that nobody answers on, so that a third
+// daemon sees that it is late. Its error says that this system, or this file
+// system, cannot do it.
+func trade(draft, path string, found os.FileInfo) (placed bool, err error) {
+	if err := exchange(draft, path); err != nil {
+		return false, err
+	}
+	if old, err := os.Lstat(draft); err != nil || os.SameFile(old, found) {
+		return true, nil
+	}
+	return false, exchange(draft, path)
 }
 
 // takeAway moves what was found at path aside, and puts it back if it is
-// something else by now: another daemon may have been faster.
+// something else by now. A third daemon could come in between.
 func takeAway(path, aside string, found os.FileInfo) error {
 	if err := os.Rename(path, aside); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err

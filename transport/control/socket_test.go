@@ -151,6 +151,28 @@ func TestOneOfManyDaemonsGetsTheSocket(t *testing.T) {
 }
 
 func TestSocketOfAFasterDaemonIsPutBack(t *testing.T) {
+	for name, putInPlace := range map[string]func(dir, path string, stale os.FileInfo) error{
+		"by moving it aside": func(dir, path string, stale os.FileInfo) error {
+			return takeAway(path, filepath.Join(dir, "aside"), stale)
+		},
+		"by a trade": func(dir, path string, stale os.FileInfo) error {
+			draft := filepath.Join(dir, "draft")
+			mustListen(t, draft)
+			placed, err := trade(draft, path, stale)
+			if placed {
+				t.Error("the faster daemon has lost its place")
+			}
+			if errors.Is(err, errors.ErrUnsupported) || errors.Is(err, syscall.EINVAL) {
+				return nil
+			}
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) { testFasterDaemon(t, putInPlace) })
+	}
+}
+
+func testFasterDaemon(t *testing.T, putInPlace func(dir, path string, stale os.FileInfo) error) {
 	dir := shortDir(t)
 	path := filepath.Join(dir, "s")
 	leaveStale(t, path)
@@ -163,7 +185,7 @@ func TestSocketOfAFasterDaemonIsPutBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	mustListen(t, path)
-	if err := takeAway(path, filepath.Join(dir, "aside"), stale); err != nil {
+	if err := putInPlace(dir, path, stale); err != nil {
 		t.Fatal(err)
 	}
 	dial(t, path)
