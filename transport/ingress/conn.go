@@ -230,8 +230,12 @@ func (c *conn) closeIdle() bool {
 	return true
 }
 
-// turnAway closes the connection to make room, if it is in one of these states.
+// turnAway closes the connection to make room, if it is in one of these states
+// and its client has not just sent something.
 func (c *conn) turnAway(states ...int32) bool {
+	if c.stirs() {
+		return false
+	}
 	for _, state := range states {
 		if c.state.CompareAndSwap(state, closed) {
 			c.socket.Close()
