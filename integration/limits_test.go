@@ -452,6 +452,15 @@ func TestFewDescriptors(t *testing.T) {
 			if err := idle[0].ends(); err != nil {
 				t.Errorf("the longest idle: %v", err)
 			}
+			var busy []*kept // each needs a connection to its target
+			for range 16 {
+				k := d.keep(t)
+				io.WriteString(k.Conn, "GET /late HTTP/1.1\r\nHost: web\r\n\r\n")
+				busy = append(busy, k)
+			}
+			for _, k := range busy {
+				want(t, "one of many at once", k, "", 200)
+			}
 			if n := d.metricOf("kamal_proxy_connections_dismissed_total"); n < 100 {
 				t.Errorf("%d made room", n)
 			}

@@ -57,7 +57,7 @@ func TestWhatHalfOpenRequestsHold(t *testing.T) {
 		hello  func(net.Conn) error
 		most   int // KiB each
 	}{
-		"idle":                        {nil, get("/"), 16},
+		"idle":                        {nil, get("/"), 20},
 		"half a head":                 {nil, func(c net.Conn) error { _, err := io.WriteString(c, "GET / HTTP/1.1\r\nHo"); return err }, 28},
 		"upload":                      {nil, post(500 << 10), 144},
 		"upload that is kept":         {[]string{"--buffer-requests", "--buffer-memory", "262144"}, post(500 << 10), 256 + 128},
