@@ -209,7 +209,7 @@ func TestTheLongestIdleMakeRoom(t *testing.T) {
 		want(t, "one of the first", k, plainGet, 200)
 		idle = append(idle, k)
 	}
-	time.Sleep(50 * time.Millisecond) // whoever has answered gets to rest a little later
+	time.Sleep(50 * time.Millisecond)  // whoever has answered gets to rest a little later
 	for _, i := range []int{0, 3, 2} { // now the second is the longest idle
 		want(t, "one of them, again", idle[i], plainGet, 200)
 	}

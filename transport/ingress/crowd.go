@@ -33,6 +33,9 @@ type Crowd struct {
 	sent   atomic.Uint64 // away, to make room
 	turned atomic.Uint64 // away: their address had too many
 
+	scarce atomic.Int64 // until when descriptors are, in ns of Unix time
+	fewer  atomic.Int64 // connections that may be open until then
+
 	mu      sync.Mutex // one makes room at a time
 	places  []place
 	clients sync.Mutex // guards count
@@ -60,6 +63,12 @@ const (
 	// hesitation is how long a handshake or a head may take, where there is no
 	// room for others.
 	hesitation = time.Second
+
+	// spare is how many descriptors more than one are freed where there was none,
+	// for commands and for whatever else needs one, and scarcity is how long they
+	// are kept so.
+	spare    = 8
+	scarcity = time.Minute
 )
 
 // NewCrowd makes a Crowd of nobody.
@@ -88,25 +97,44 @@ func (c *Crowd) Refused() uint64 { return c.turned.Load() }
 
 // enter counts a connection in, if there is room for it or room can be made.
 func (c *Crowd) enter() bool {
-	if most := int64(c.limits.Connections); most > 0 && c.size.Load() >= most && !c.makeRoom(false) {
+	if most := c.most(); most > 0 && c.size.Load() >= most && !c.makeRoom(false) {
 		return false
 	}
 	c.size.Add(1)
 	return true
 }
 
+// most is how many connections may be open now; 0: any number.
+func (c *Crowd) most() int64 {
+	most := int64(c.limits.Connections)
+	if until := c.scarce.Load(); until > 0 && time.Now().UnixNano() < until {
+		return max(c.fewer.Load(), 1)
+	}
+	return most
+}
+
 func (c *Crowd) leave() { c.size.Add(-1) }
 
 // FreeDescriptor closes connections that nobody is served on, where the process
 // may not open another file. It reports whether there were any.
-func (c *Crowd) FreeDescriptor() bool { return c.makeRoom(true) }
+func (c *Crowd) FreeDescriptor() bool {
+	made := c.makeRoom(true)
+	if made {
+		c.fewer.Store(c.size.Load())
+		c.scarce.Store(time.Now().Add(scarcity).UnixNano())
+	}
+	return made
+}
 
 func (c *Crowd) makeRoom(descriptor bool) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	gone := 0
+	gone, enough := 0, 1+c.Open()/batch
+	if descriptor {
+		enough += spare
+	}
 	for _, g := range c.guests(descriptor) {
-		if gone > 0 && (g.hesitating || gone > c.Open()/batch) {
+		if gone == enough || gone > 0 && g.hesitating {
 			break
 		}
 		if g.dismiss() {
