@@ -159,31 +159,6 @@ func stopPrevious(home string) error {
 	return os.RemoveAll(home)
 }
 
-// endAll ends the demo's programs. A pid that is another program's by now is
-// left alone.
-func endAll(pids []int) {
-	for _, pid := range pids {
-		if ours(pid) {
-			syscall.Kill(pid, syscall.SIGTERM)
-		}
-	}
-	deadline := time.Now().Add(10 * time.Second)
-	for _, pid := range pids {
-		for ours(pid) && time.Now().Before(deadline) {
-			<-time.After(20 * time.Millisecond)
-		}
-	}
-}
-
-func ours(pid int) bool {
-	line, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
-	if err != nil {
-		return false
-	}
-	name := filepath.Base(strings.SplitN(string(line), "\x00", 2)[0])
-	return name == "kamal-proxy" || name == "demo"
-}
-
 func freePort() (int, error) {
 	l, err := net.Listen("tcp", "localhost:0")
 	if err != nil {
