@@ -40,6 +40,12 @@ func deployLimited(t *testing.T, d *daemon) {
 			time.Sleep(time.Second)
 			fmt.Fprint(w, "late")
 		})
+		mux.HandleFunc("/later", func(w http.ResponseWriter, r *http.Request) {
+			time.Sleep(2500 * time.Millisecond)
+			w.(http.Flusher).Flush()
+			time.Sleep(2500 * time.Millisecond)
+			fmt.Fprint(w, "later")
+		})
 	})
 	certPath, keyPath, _ := certificate(t, t.TempDir(), "localhost")
 	d.must("deploy", "all", "--target", a.target())
@@ -100,19 +106,21 @@ func want(t *testing.T, what string, k *kept, head string, status int) {
 
 func TestTimesOfRequests(t *testing.T) {
 	t.Parallel()
-	d := startLimited(t, "--head-timeout", "700ms", "--idle-timeout", "1500ms", "--body-timeout", "600ms")
+	d := startLimited(t, "--head-timeout", "2s", "--idle-timeout", "3s", "--body-timeout", "2s")
 	t.Run("head", func(t *testing.T) {
+		t.Parallel()
 		k := d.keep(t)
 		io.WriteString(k.Conn, plainGet[:10])
 		time.Sleep(200 * time.Millisecond)
 		want(t, "a head in two parts", k, plainGet[10:], 200)
 		begun := time.Now()
 		want(t, "half a head", k, plainGet[:10], 408)
-		if took := time.Since(begun); took < 700*time.Millisecond {
+		if took := time.Since(begun); took < 2*time.Second {
 			t.Errorf("after %v", took)
 		}
 	})
 	t.Run("handshake", func(t *testing.T) {
+		t.Parallel()
 		c, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", d.https))
 		if err != nil {
 			t.Fatal(err)
@@ -125,6 +133,7 @@ func TestTimesOfRequests(t *testing.T) {
 		}
 	})
 	t.Run("idle", func(t *testing.T) {
+		t.Parallel()
 		k := d.keep(t)
 		want(t, "at once", k, plainGet, 200)
 		time.Sleep(time.Second)
@@ -133,25 +142,27 @@ func TestTimesOfRequests(t *testing.T) {
 		if err := k.ends(); err != nil {
 			t.Error(err)
 		}
-		if took := time.Since(begun); took < 1500*time.Millisecond {
+		if took := time.Since(begun); took < 3*time.Second {
 			t.Errorf("after %v", took)
 		}
 	})
 	t.Run("body", func(t *testing.T) {
+		t.Parallel()
 		k := d.keep(t)
-		io.WriteString(k.Conn, "POST /body HTTP/1.1\r\nHost: web\r\nContent-Length: 6\r\n\r\n")
-		for range 5 { // longer than the limit in all
+		io.WriteString(k.Conn, "POST /body HTTP/1.1\r\nHost: web\r\nContent-Length: 12\r\n\r\n")
+		for range 11 { // longer than the limit in all
 			time.Sleep(200 * time.Millisecond)
 			io.WriteString(k.Conn, "x")
 		}
 		want(t, "a slow body", k, "x", 200)
-		if got, _ := k.ask("POST /body HTTP/1.1\r\nHost: web\r\nContent-Length: 6\r\n\r\nxxx"); got != 408 && got != 0 {
+		if got, _ := k.ask("POST /body HTTP/1.1\r\nHost: web\r\nContent-Length: 12\r\n\r\nxxx"); got != 408 && got != 0 {
 			t.Errorf("half a body got %d", got)
 		}
 	})
 	t.Run("answer", func(t *testing.T) {
+		t.Parallel()
 		k := d.keep(t)
-		if got, body := k.ask("GET /late HTTP/1.1\r\nHost: web\r\n\r\n"); got != 200 || body != "late" {
+		if got, body := k.ask("GET /later HTTP/1.1\r\nHost: web\r\n\r\n"); got != 200 || body != "later" {
 			t.Errorf("got %d, %q", got, body)
 		}
 	})
