@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"net"
 	"syscall"
 	"time"
@@ -84,7 +83,7 @@ func (d *daemon) dial(ctx context.Context, network, address string) (net.Conn, e
 	var dialer net.Dialer
 	for {
 		conn, err := dialer.DialContext(ctx, network, address)
-		if err == nil || !errors.Is(err, syscall.EMFILE) && !errors.Is(err, syscall.ENFILE) || !d.crowd.FreeDescriptor() {
+		if err == nil || !ingress.NoDescriptor(err) || !d.crowd.FreeDescriptor() {
 			return conn, err
 		}
 		select {

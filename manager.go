@@ -12,6 +12,7 @@ import (
 	"kamal-proxy/actors/registry"
 	"kamal-proxy/actors/store"
 	"kamal-proxy/actors/system"
+	"kamal-proxy/transport/ingress"
 )
 
 // sayReady tells the service manager that the ports are served.
@@ -42,14 +43,16 @@ func (d *daemon) watch(ctx, serving context.Context) {
 }
 
 // answers finds out whether the daemon works: its registry answers a question,
-// and its port accepts connections.
+// and its port accepts connections. Where it has as many as it may, or as many
+// files open, this one waits as clients do: that is a crowd, and no fault that a
+// restart would mend.
 func (d *daemon) answers(ctx context.Context) error {
 	list := registry.List{Reply: system.NewReply[store.Snapshot]()}
 	d.registry.Tell(list)
 	if _, err := list.Wait(ctx, d.registry.Stopped()); err != nil {
 		return fmt.Errorf("the registry does not answer: %w", err)
 	}
-	if err := accepts(ctx, d.plain); err != nil {
+	if err := accepts(ctx, d.plain); err != nil && !d.crowd.Full() && !ingress.NoDescriptor(err) {
 		return fmt.Errorf("the HTTP port does not accept connections: %w", err)
 	}
 	return nil

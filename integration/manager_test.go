@@ -2,6 +2,7 @@ package integration
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -85,6 +86,32 @@ func TestServiceManagerHearsHowItIs(t *testing.T) {
 		if strings.Contains(d.log.String(), sign) {
 			t.Errorf("being watched left %s in the log:\n%s", sign, d.log)
 		}
+	}
+}
+
+// A house that is full is alive: a restart would cut off everybody in it.
+func TestAFullHouseIsAlive(t *testing.T) {
+	m := newManager(t)
+	d := newDaemon(t, "--max-connections", "2", "--shutdown-timeout", "100ms")
+	d.env = []string{"NOTIFY_SOCKET=" + m.path, "WATCHDOG_USEC=200000"}
+	d.start()
+	a := startApp(t, "a")
+	d.must("deploy", "web", "--target", a.target())
+	for range 2 {
+		d.slow(t, a, "1m")
+	}
+	outside := dial(t, d) // waits for one of them to go
+	fmt.Fprint(outside, "GET / HTTP/1.1\r\nHost: a.example\r\n\r\n")
+	if !pending(outside) {
+		t.Fatal("there is room for one more")
+	}
+	for m.next(50*time.Millisecond) != nil { // what was said before
+	}
+	for range 3 {
+		m.hears("WATCHDOG=1")
+	}
+	if strings.Contains(d.log.String(), "watchdog") {
+		t.Errorf("it takes itself for ill:\n%s", tail(d.log.String(), 1000))
 	}
 }
 

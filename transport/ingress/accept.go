@@ -28,7 +28,7 @@ func (s *Server) accept(listener net.Listener) error {
 			s.admit(socket)
 		case s.draining.Load() || !errors.As(err, &network) || !network.Temporary():
 			return err
-		case noDescriptor(err) && s.crowd.FreeDescriptor():
+		case NoDescriptor(err) && s.crowd.FreeDescriptor():
 			s.crowding.count(err.Error())
 		default:
 			s.crowding.count(err.Error())
@@ -37,9 +37,9 @@ func (s *Server) accept(listener net.Listener) error {
 	}
 }
 
-// noDescriptor tells the errors of a process, or a machine, that has as many
+// NoDescriptor tells the errors of a process, or a machine, that has as many
 // files open as it may.
-func noDescriptor(err error) bool {
+func NoDescriptor(err error) bool {
 	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)
 }
 

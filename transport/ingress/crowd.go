@@ -89,6 +89,12 @@ func (c *Crowd) add(p place) {
 // Open returns how many connections there are.
 func (c *Crowd) Open() int { return int(c.size.Load()) }
 
+// Full reports whether a new client would have to wait until another goes.
+func (c *Crowd) Full() bool {
+	most := c.most()
+	return most > 0 && c.size.Load() >= most
+}
+
 // Dismissed returns how many connections had to make room so far.
 func (c *Crowd) Dismissed() uint64 { return c.sent.Load() }
 
@@ -97,7 +103,7 @@ func (c *Crowd) Refused() uint64 { return c.turned.Load() }
 
 // enter counts a connection in, if there is room for it or room can be made.
 func (c *Crowd) enter() bool {
-	if most := c.most(); most > 0 && c.size.Load() >= most && !c.makeRoom(false) {
+	if c.Full() && !c.makeRoom(false) {
 		return false
 	}
 	c.size.Add(1)
