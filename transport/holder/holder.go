@@ -36,6 +36,7 @@ type holder struct {
 	elders   map[int]bool // former workers that may still run
 	heirs    map[int]bool // processes that say that they are ready, and are no worker yet
 	passed   map[syscall.Signal]bool
+	vain     int // starts on end after which a worker was never ready
 	ending   bool
 	killed   bool
 	delay    backOff
@@ -83,6 +84,7 @@ func (h *holder) run() {
 			h.restart = nil
 			if err := h.start(); err != nil {
 				h.Log.Error().Err(err).Msg("The worker does not start")
+				h.inVain()
 				h.startLater()
 			}
 		case <-h.patience:
@@ -133,7 +135,7 @@ func (h *holder) noticed(n notice) {
 		return
 	}
 	if n.ready && h.ready.IsZero() {
-		h.ready, h.once = time.Now(), true
+		h.ready, h.once, h.vain = time.Now(), true, 0
 	}
 	if n.main > 1 && n.main != h.worker {
 		h.succeed(n.main)
@@ -150,7 +152,7 @@ func (h *holder) succeed(pid int) {
 		h.elders[h.worker] = true
 		h.delay.served(h.served())
 	}
-	h.worker, h.ready, h.restart = pid, time.Now(), nil
+	h.worker, h.ready, h.restart, h.vain = pid, time.Now(), nil, 0
 	delete(h.heirs, pid)
 	if program := programOf(pid); program != "" {
 		h.Program = program
@@ -178,6 +180,9 @@ func (h *holder) ended(pid int, how ending) {
 // lost decides what follows the worker's end.
 func (h *holder) lost(how ending) {
 	h.delay.served(h.served())
+	if h.ready.IsZero() {
+		h.inVain()
+	}
 	h.worker, h.ready = 0, time.Time{}
 	heir := h.heir()
 	switch {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -49,28 +50,41 @@ func (h *holder) looked(pid int) {
 	}
 }
 
-// awaitEnd waits for the end of a process, whoever its parent is. Where the
-// kernel does not tell, the worker's end is found out when its elder ends.
+// awaitEnd tells of the end of a process, whoever its parent is.
 func awaitEnd(pid int, ended chan<- int) {
+	if !watch(pid) {
+		look(pid)
+	}
+	ended <- pid
+}
+
+// watch waits for a process's end. It returns false where the kernel does not
+// tell: it is old, or a filter of system calls is.
+func watch(pid int) bool {
 	fd, err := unix.PidfdOpen(pid, 0)
 	if err != nil {
-		if errors.Is(err, unix.ESRCH) {
-			ended <- pid
-		}
-		return
+		return errors.Is(err, unix.ESRCH)
 	}
 	defer unix.Close(fd)
 	for {
 		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, -1)
 		if n > 0 {
-			ended <- pid
-			return
+			return true
 		}
 		if err != nil && !errors.Is(err, unix.EINTR) {
-			return
+			return false
 		}
 	}
 }
+
+// look is watch for where nobody tells.
+func look(pid int) {
+	for alive(pid) {
+		time.Sleep(lookPause)
+	}
+}
+
+const lookPause = 100 * time.Millisecond
 
 // alive reports whether a process is there, be it that nobody has waited for
 // it yet.

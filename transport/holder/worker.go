@@ -43,12 +43,27 @@ func (h *holder) start() error {
 	return nil
 }
 
+const (
+	own       = "/proc/self/exe" // what this process runs, wherever its file is by now
+	vainTries = 3
+)
+
 // program is the worker's, or what this process runs if that is gone.
 func (h *holder) program() string {
 	if _, err := exec.LookPath(h.Program); err != nil {
-		return "/proc/self/exe"
+		return own
 	}
 	return h.Program
+}
+
+// inVain counts a start of which no worker came. A program that an upgrade has
+// brought, or that was put in the old one's place since, may be unable to start
+// from nothing; what this process runs was.
+func (h *holder) inVain() {
+	if h.vain++; h.vain >= vainTries && h.Program != own {
+		h.Log.Error().Str("program", h.Program).Msg("The worker's program does not get ready, so it is started from that of process number 1")
+		h.Program = own
+	}
 }
 
 // programOf is the path of what a process runs, so of an upgrade's successor
