@@ -22,6 +22,7 @@ import (
 	"kamal-proxy/transport/control"
 	"kamal-proxy/transport/crash"
 	"kamal-proxy/transport/handover"
+	"kamal-proxy/transport/holder"
 	"kamal-proxy/transport/ingress"
 	"kamal-proxy/transport/metrics"
 	"kamal-proxy/transport/notify"
@@ -33,6 +34,7 @@ import (
 // daemon is everything that `kamal-proxy run` holds open.
 type daemon struct {
 	options  cli.RunOptions
+	held     bool // by process number 1, which starts another one when this ends
 	signals  *signals
 	lines    *accesslog.Writer
 	log      zerolog.Logger
@@ -65,7 +67,7 @@ func serve(ctx context.Context, o cli.RunOptions, stdout io.Writer) error {
 	d := &daemon{options: o, signals: signals, lines: accesslog.NewWriter(stdout), metrics: metrics.New(), manager: notify.New()}
 	defer d.lines.Close()
 	d.log, d.access = accesslog.Setup(d.lines, o.Debug), accesslog.New(d.lines)
-	d.succession = newSuccession()
+	d.succession, d.held = newSuccession(), os.Getenv(holder.Variable) != ""
 
 	if err := d.prepare(); err != nil {
 		d.closeListeners()

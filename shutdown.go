@@ -76,7 +76,10 @@ func (d *daemon) retire() {
 }
 
 // hurry cuts off what has not drained when the time is up, or the successor or
-// a signal says that the end is near.
+// a signal says that the end is near. Where the successor is lost, nobody serves
+// until all of its processes have ended and somebody starts another one, such as
+// systemd, which does not see the end of what is not its child; only a holder
+// does at once.
 func (d *daemon) hurry(drained <-chan struct{}, cut func()) {
 	grace := d.options.ShutdownTimeout
 	limit := time.NewTimer(d.options.UpgradeTimeout)
@@ -87,6 +90,9 @@ func (d *daemon) hurry(drained <-chan struct{}, cut func()) {
 	case <-limit.C:
 		d.log.Warn().Dur("timeout", d.options.UpgradeTimeout).Msg("The time after the upgrade is up, what is left ends now")
 		grace = cutGrace
+	case <-d.lost():
+		d.log.Error().Dur("timeout", grace).
+			Msg("The process that took over is gone: what is left here ends soon, so that the proxy can be started again")
 	case <-d.succession.hurried:
 	case <-d.signals.end.Done():
 	}
@@ -100,6 +106,14 @@ func (d *daemon) hurry(drained <-chan struct{}, cut func()) {
 	case <-d.signals.now.Done():
 	}
 	cut()
+}
+
+// lost is closed when the successor is gone and nobody starts another one.
+func (d *daemon) lost() <-chan struct{} {
+	if d.held {
+		return nil
+	}
+	return d.succession.lost
 }
 
 // drain waits until all requests have ended; those that have not when ctx ends

@@ -37,6 +37,7 @@ type succession struct {
 	done    chan struct{} // closed when a successor serves
 	hurried chan struct{} // closed when the successor is told to end
 	hurry   sync.Once
+	lost    <-chan struct{} // closed when the successor is no more; set before done is closed
 }
 
 const (
@@ -72,6 +73,7 @@ func (d *daemon) upgrade(binary string, told control.Progress) error {
 		d.log.Error().Err(err).Msg("Upgrade failed")
 		return err
 	}
+	s.lost = successor.Gone()
 	close(s.done)
 	d.log.Info().Int("pid", successor.PID()).Str("version", successor.Version).Msg("Upgraded")
 	told(control.Step{Stage: control.Serving, Detail: fmt.Sprintf(
@@ -168,7 +170,7 @@ func (d *daemon) succeedWith(binary string, snapshot store.Snapshot, line *os.Fi
 // that wait are sent away, so that they find the successor there.
 func (d *daemon) handOver(successor *handover.Successor, line *net.UnixConn) {
 	if d.shared != nil {
-		d.shared.HandTo(line)
+		d.shared.HandTo(line, d.held)
 		d.shared.HandedOn()
 	}
 	d.tell(d.manager.HandOver(successor.PID(), "Serving"))

@@ -275,6 +275,25 @@ func TestHolderFollowsAnUpgrade(t *testing.T) {
 	}
 }
 
+// Process number 1 starts another worker at once, so the old ones need not hurry.
+func TestOldWorkersFinishWhenTheNewOneCrashes(t *testing.T) {
+	d := startHeld(t, "--shutdown-timeout", "200ms")
+	a := startApp(t, "a", echoingSocket())
+	d.must("deploy", "web", "--target", a.target())
+	conn, r := upgrade(t, d, "websocket")
+	d.upgrade()
+	old := children(t, d.cmd.Process.Pid)
+	for _, pid := range children(t, old[0]) { // the new one is the old one's
+		syscall.Kill(pid, syscall.SIGKILL)
+	}
+	d.awaitSuccessor(2)
+	for began := time.Now(); time.Since(began) < 600*time.Millisecond; <-time.After(50 * time.Millisecond) {
+		echoes(t, conn, r, "still there")
+	}
+	conn.Close()
+	d.worker()
+}
+
 // Whichever process dies in whatever moment of an upgrade: one worker serves
 // afterwards, and one alone.
 func TestKillStormDuringUpgrades(t *testing.T) {

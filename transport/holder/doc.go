@@ -14,3 +14,6 @@
 // begun, are its elders. When process number 1 ends, the kernel ends all others
 // of its namespace: no worker outlives the holder.
 package holder
+
+// Variable is in the environment of workers, and of their successors.
+const Variable = "KAMAL_PROXY_HELD"

@@ -62,7 +62,7 @@ func (n *notices) announce(env []string) []string {
 	if !managed { // nobody wants to know
 		env = without(env, "WATCHDOG_USEC")
 	}
-	return append(env, "NOTIFY_SOCKET="+n.name)
+	return append(without(env, Variable), "NOTIFY_SOCKET="+n.name, Variable+"=1")
 }
 
 func (n *notices) read() {

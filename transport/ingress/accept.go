@@ -44,8 +44,10 @@ func NoDescriptor(err error) bool {
 }
 
 func (s *Server) admit(socket net.Conn) {
-	for !s.crowd.enter() {
-		s.crowding.count(errCrowded.Error())
+	for waits := false; !s.crowd.enter(); waits = true {
+		if !waits {
+			s.crowding.count(errCrowded.Error())
+		}
 		if s.draining.Load() {
 			s.crowd.size.Add(1) // it has been let in, and no other one will be
 			break

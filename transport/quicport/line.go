@@ -20,7 +20,7 @@ type line struct {
 	conn   *net.UnixConn
 	raw    syscall.RawConn
 	frame  []byte // of the goroutine that reads the port, to be used again
-	handed bool   // the other end has handed the port on; read's own
+	handed bool   // the port is not to come back from the other end; read's own
 	dead   atomic.Bool
 }
 

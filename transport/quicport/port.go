@@ -85,11 +85,14 @@ func (p *Port) GenerateConnectionID() (quic.ConnectionID, error) {
 func (p *Port) ConnectionIDLen() int { return idLength }
 
 // HandTo has another process read the port from now on, which sends what is for
-// this one over a line.
-func (p *Port) HandTo(after *net.UnixConn) {
+// this one over a line. If that process is gone, the port comes back to this one,
+// but for good: then somebody else starts one that reads it.
+func (p *Port) HandTo(after *net.UnixConn, good bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.after.Store(newLine(after))
+	line := newLine(after)
+	line.handed = good
+	p.after.Store(line)
 	p.UDPConn.SetReadDeadline(time.Unix(1, 0)) // ends the read that is under way
 }
 

@@ -145,6 +145,11 @@ func another(t *testing.T, conn *net.UDPConn) *net.UDPConn {
 // succeed has a new process take the port over from p.
 func (p *process) succeed(t *testing.T, name string, policy *tls.Config) *process {
 	t.Helper()
+	return p.succeedFor(t, false, name, policy)
+}
+
+func (p *process) succeedFor(t *testing.T, good bool, name string, policy *tls.Config) *process {
+	t.Helper()
 	ours, theirs, err := NewLine()
 	if err != nil {
 		t.Fatal(err)
@@ -153,7 +158,7 @@ func (p *process) succeed(t *testing.T, name string, policy *tls.Config) *proces
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.port.HandTo(ours)
+	p.port.HandTo(ours, good)
 	p.port.HandedOn()
 	return startProcess(t, New(another(t, p.port.UDPConn), p.port.Generation()+1, p.port.Key(), before), name, policy)
 }
@@ -249,6 +254,35 @@ func TestThePortComesBackFromTheNewestAlone(t *testing.T) {
 	first.end()
 	of3.wants("third")
 	third.end()
+}
+
+// Where another process is started in the newest one's place, that is the one
+// that reads: two would take each other's packets.
+func TestThePortDoesNotComeBackIfItIsGivenForGood(t *testing.T) {
+	server, policy := policies(t)
+	conn := listenUDP(t, "127.0.0.1:0")
+	first := startProcess(t, New(conn, 0, NewKey(), nil), "first", server)
+	dial(t, conn.LocalAddr(), policy).wants("first")
+	first.succeedFor(t, true, "second", server).end()
+
+	third := another(t, conn)
+	defer third.Close()
+	sender, err := net.Dial("udp", conn.LocalAddr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sender.Close()
+	third.SetReadDeadline(time.Now().Add(patience))
+	for i := range 50 {
+		fmt.Fprintf(sender, "junk %d", i)
+		packet := make([]byte, 2000)
+		for n := 0; string(packet[:n]) != fmt.Sprintf("junk %d", i); { // the first one's client says something, too
+			if n, err = third.Read(packet); err != nil {
+				t.Fatalf("packet %d was taken by a process that is not the newest: %v", i, err)
+			}
+		}
+	}
+	first.end()
 }
 
 func TestGenerationsAreReadWhereTheyAreIssued(t *testing.T) {
