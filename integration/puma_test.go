@@ -145,6 +145,7 @@ func TestPumaGetsBufferedBodiesWhole(t *testing.T) {
 
 // A container's port refuses connections until the app in it has booted.
 func TestDeployWaitsForSlowBoot(t *testing.T) {
+	peer(t, "puma")
 	d := startDaemon(t)
 	port, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -92,7 +92,10 @@ func take(step string) {
 	case "name":
 		err = manager.HandOver(heir.Process.Pid, "Serving")
 	case "mark":
-		err = os.WriteFile(os.Getenv("MARK"), []byte(os.Getenv("WATCHDOG_USEC")), 0o600)
+		mark := os.Getenv("MARK")
+		if err = os.WriteFile(mark+".new", []byte(os.Getenv("WATCHDOG_USEC")), 0o600); err == nil {
+			err = os.Rename(mark+".new", mark) // whoever sees it sees all of it
+		}
 	case "done":
 		err = os.WriteFile(os.Getenv("MARK")+".done", nil, 0o600)
 	case "marked":
