@@ -1,7 +1,10 @@
 package actors_test
 
 import (
+	"os"
 	"os/exec"
+	"path"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -51,6 +54,41 @@ func TestImports(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// The table of rooms has each package, and each imports what it says there. A
+// folder is named by its last part; "orders" stands for what control tells.
+func TestRoomsAreAsDrawn(t *testing.T) {
+	page, err := os.ReadFile("../docs/architecture.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	knows := map[string]string{}
+	for _, m := range regexp.MustCompile("(?m)^\\| `([a-z0-9/]+)` \\|[^|]*\\|([^|]*)\\|$").FindAllStringSubmatch(string(page), -1) {
+		knows[house+m[1]] = m[2]
+	}
+	everywhere := []string{house + "actors/system"}
+	for _, p := range packages(t, "{{join .Imports \" \"}}") {
+		if !below(house+"actors")(p.name) && !below(house+"transport")(p.name) && !below(house+"cli")(p.name) || p.name == house+"actors" {
+			continue
+		}
+		may, there := knows[p.name]
+		delete(knows, p.name)
+		if !there {
+			t.Errorf("%s is not in the table of rooms", p.name)
+			continue
+		}
+		for _, i := range p.list {
+			named := regexp.MustCompile(`\b` + path.Base(i) + `\b`).MatchString(may)
+			orders := strings.Contains(may, "orders") && below(house+"actors")(i)
+			if strings.HasPrefix(i, house) && !named && !orders && !slices.Contains(everywhere, i) {
+				t.Errorf("%s imports %s, and may know:%s", p.name, i, may)
+			}
+		}
+	}
+	for name := range knows {
+		t.Errorf("%s is in the table of rooms, and is not there", name)
 	}
 }
 
