@@ -6,7 +6,7 @@ export PATH := $(CURDIR)/bin:$(PATH)
 BUILD   := $(GO) build -trimpath -ldflags "-s -w -X kamal-proxy/cli.Version=$(VERSION)"
 FUZZTIME ?= 30s
 SOAK     ?= 10m
-PEERS   := nginx wrk python3 curl h2load puma pebble h2spec vegeta toxiproxy strace slowhttptest
+PEERS   := nginx haproxy wrk python3 curl h2load puma pebble h2spec vegeta toxiproxy strace slowhttptest
 
 # Kamal reads the image's tag as a version, and wants v0.9.2 or later.
 DOCKER    ?= docker
@@ -53,7 +53,7 @@ race:
 	CGO_ENABLED=1 $(GO) test -race ./...
 
 lint:
-	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$unformatted" || { echo "gofmt would change: $$unformatted"; exit 1; }
+	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "gofmt would change: $$unformatted"; exit 1; }
 	$(GO) vet ./...
 
 # The built binary as a black box, against real peers.

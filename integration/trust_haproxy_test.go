@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 )
@@ -17,12 +16,7 @@ import (
 // given way, and returns where it listens for each.
 func haproxy(t *testing.T, d *daemon, how string) (plain, secure string) {
 	t.Helper()
-	path, err := exec.LookPath("haproxy")
-	if err != nil {
-		if path, err = exec.LookPath("/usr/sbin/haproxy"); err != nil {
-			t.Skip("haproxy is not installed")
-		}
-	}
+	path := peer(t, "haproxy")
 	plain, secure = freeAddress(t), freeAddress(t)
 	config := fmt.Sprintf(`defaults
   mode tcp
