@@ -31,10 +31,10 @@ func (d *daemon) inherit() error {
 	if err != nil {
 		return err
 	}
-	d.lines.Share(true)
+	alone := d.lines.Share()
 	go func() {
 		<-d.predecessor.Gone()
-		d.lines.Share(false)
+		alone()
 	}()
 	if err := d.listen(); err != nil {
 		return err

@@ -83,7 +83,9 @@ func (d *daemon) upgrade(binary string, told control.Progress) error {
 }
 
 func (d *daemon) upgradeBySignal() {
-	d.upgrade("", func(control.Step) {}) // it has logged its error
+	if err := d.upgrade("", func(control.Step) {}); errors.Is(err, errUpgrading) { // it has logged all others
+		d.log.Warn().Err(err).Msg("SIGUSR2 changes nothing")
+	}
 }
 
 // replace returns the process that serves in this one's place. With an error,
@@ -105,12 +107,14 @@ func (d *daemon) replace(binary string, told control.Progress) (*handover.Succes
 		d.registry.Tell(registry.TakeBack{})
 		return nil, err
 	}
+	alone := d.lines.Share()
 	successor, err := d.succeedWith(binary, snapshot, theirs)
 	if err == nil && !d.succession.fate.CompareAndSwap(undecided, replaced) {
 		successor.Reject()
 		err = errEnding
 	}
 	if err != nil {
+		alone()
 		if line != nil {
 			line.Close()
 		}
@@ -174,7 +178,6 @@ func (d *daemon) handOver(successor *handover.Successor, line *net.UnixConn) {
 		d.shared.HandedOn()
 	}
 	d.tell(d.manager.HandOver(successor.PID(), "Serving"))
-	d.lines.Share(true)
 	successor.Proceed()
 	d.control.Leave()
 	d.registry.Tell(registry.Yield{})

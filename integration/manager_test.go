@@ -139,6 +139,19 @@ func TestServiceManagerHearsOfAnUpgrade(t *testing.T) {
 		t.Errorf("an upgrade ends with %q, want %s", got, main)
 	}
 	awaitEnd(t, old)
+
+	wrapper := filepath.Join(d.home, "wrapper") // what serves is a child of what was started
+	if err := os.WriteFile(wrapper, fmt.Appendf(nil, "#!/bin/sh\n%s \"$@\"\nexit\n", program), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	old = d.newest()
+	d.upgrade("--binary", wrapper)
+	m.hears("RELOADING=1")
+	main = "MAINPID=" + strconv.Itoa(d.newest())
+	if got := m.hears("READY=1"); got[0] != main {
+		t.Errorf("an upgrade to a script ends with %q, want %s", got, main)
+	}
+	awaitEnd(t, old)
 	syscall.Kill(d.newest(), syscall.SIGTERM)
 	for ready, alive := 0, 0; ; {
 		message := m.next(patience)

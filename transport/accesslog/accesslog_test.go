@@ -351,7 +351,8 @@ func BenchmarkLog(b *testing.B) {
 func TestLinesOfASharedOutputAreWrittenWholeAndInPieces(t *testing.T) {
 	out := &pieces{}
 	w := NewWriter(out)
-	w.Share(true)
+	w.Share()
+	w.Share()()
 	var all []byte
 	for i := range 1000 {
 		all = append(all, strings.Repeat("x", 10+i%90)+"\n"...)

@@ -35,7 +35,7 @@ type Writer struct {
 	lost int  // lines that no report has told of
 	torn bool // the last line was written in part
 
-	shared atomic.Bool // another process writes there, too
+	shared atomic.Int32 // how many say that another process writes there, too
 
 	mu      sync.Mutex
 	pending []byte
@@ -54,9 +54,12 @@ func NewWriter(out io.Writer) *Writer {
 	return w
 }
 
-// Share says whether another process writes to the same output, so that lines
-// must not be mixed up with its.
-func (w *Writer) Share(shared bool) { w.shared.Store(shared) }
+// Share says that another process writes to the same output, until end is called,
+// so that lines must not be mixed up with its.
+func (w *Writer) Share() (end func()) {
+	w.shared.Add(1)
+	return sync.OnceFunc(func() { w.shared.Add(-1) })
+}
 
 // Write takes one line, or several, and has them written at once. It never
 // fails.
@@ -142,7 +145,7 @@ func (w *Writer) write(batch []byte) {
 	}
 	for len(batch) > 0 {
 		now := len(batch)
-		if w.shared.Load() {
+		if w.shared.Load() > 0 {
 			now = atOnce(batch)
 		}
 		written := w.put(batch[:now])

@@ -328,9 +328,14 @@ func TestOtherVersionsAreUnderstoodOrRefused(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	n, p = both(t, Succession{})
-	io.WriteString(n.pair.conn, "nonsense\n")
-	if _, err := p.State(t.Context()); !errors.Is(err, errPredecessorGone) {
+	io.WriteString(n.pair.conn, `{"State":{"Protocol":1,"Records":"one"}}`+"\n")
+	if _, err := p.State(t.Context()); err == nil || !strings.Contains(err.Error(), "cannot be read") || !strings.Contains(err.Error(), "Records") {
 		t.Errorf("got %v", err)
 	}
 	within(t, "Gone on the other side", n.pair.broken)
+	n, p = both(t, Succession{})
+	n.pair.close()
+	if _, err := p.State(t.Context()); !errors.Is(err, errPredecessorGone) {
+		t.Errorf("got %v", err)
+	}
 }

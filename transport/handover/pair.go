@@ -2,6 +2,8 @@ package handover
 
 import (
 	"encoding/json"
+	"errors"
+	"io"
 	"net"
 	"os"
 	"sync"
@@ -17,6 +19,7 @@ type pair struct {
 	queue  []outgoing
 	more   chan struct{} // capacity 1: the queue has grown
 	broken chan struct{} // closed when nothing can be sent or read any more
+	err    error         // what was no message; set before broken is closed
 	once   sync.Once
 }
 
@@ -120,16 +123,31 @@ func (p *pair) each(take func(message)) {
 	defer p.close()
 	for {
 		var m message
-		if p.in.Decode(&m) != nil {
+		if err := p.in.Decode(&m); err != nil {
+			p.fail(err)
 			return
 		}
 		take(m)
 	}
 }
 
+// fail closes the pair over what could not be read, unless that is its end.
+func (p *pair) fail(err error) {
+	p.once.Do(func() {
+		if network := net.Error(nil); err != io.EOF && !errors.As(err, &network) {
+			p.err = err
+		}
+		p.end()
+	})
+}
+
 func (p *pair) close() {
 	p.once.Do(func() {
-		close(p.broken)
-		p.conn.Close()
+		p.end()
 	})
+}
+
+func (p *pair) end() {
+	close(p.broken)
+	p.conn.Close()
 }

@@ -101,6 +101,9 @@ func (p *Predecessor) State(ctx context.Context) (State, error) {
 		}
 		return state, nil
 	case <-p.pair.broken:
+		if err := p.pair.err; err != nil {
+			return State{}, fmt.Errorf("what the process to be replaced hands over cannot be read, so start this one anew instead: %w", err)
+		}
 		return State{}, errPredecessorGone
 	case <-ctx.Done():
 		return State{}, context.Cause(ctx)
@@ -123,7 +126,7 @@ func (p *Predecessor) Ready(ctx context.Context, version string) error {
 		p.Fail(err)
 		return err
 	}
-	p.pair.send(message{Ready: &Ready{Version: version}})
+	p.pair.send(message{Ready: &Ready{Version: version, PID: os.Getpid()}})
 	select {
 	case <-p.proceed:
 		return nil

@@ -49,6 +49,7 @@ type QUIC struct {
 // Ready says that the successor waits for Proceed.
 type Ready struct {
 	Version string
+	PID     int // not that of the process that was started if that is a script's shell; 0: not told
 }
 
 // Failed says why the successor will never be ready.

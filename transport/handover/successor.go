@@ -1,6 +1,7 @@
 package handover
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -43,6 +44,7 @@ type Succession struct {
 // Successor is the process that takes this one's place.
 type Successor struct {
 	Version    string
+	pid        int
 	succession Succession
 	pair       *pair
 	process    *os.Process
@@ -149,7 +151,7 @@ func (n *Successor) await(ctx context.Context) error {
 	defer late.Stop()
 	select {
 	case ready := <-n.ready:
-		n.Version = ready.Version
+		n.Version, n.pid = ready.Version, cmp.Or(ready.PID, n.process.Pid)
 		return nil
 	case failed := <-n.failed:
 		return errors.New(failed.Error)
@@ -196,7 +198,7 @@ func (n *Successor) obituary() error {
 }
 
 // PID is the successor's.
-func (n *Successor) PID() int { return n.process.Pid }
+func (n *Successor) PID() int { return n.pid }
 
 // Proceed gives everything away. It returns when the successor has been told.
 func (n *Successor) Proceed() { n.pair.say(message{Proceed: &struct{}{}}) }
