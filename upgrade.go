@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -91,7 +92,7 @@ func (d *daemon) upgradeBySignal() {
 // replace returns the process that serves in this one's place. With an error,
 // nothing has changed.
 func (d *daemon) replace(binary string, told control.Progress) (*handover.Successor, error) {
-	if err := executable(binary); err != nil {
+	if err := cmp.Or(outlived(), executable(binary)); err != nil {
 		return nil, err
 	}
 	told(control.Step{Stage: control.Concluding})

@@ -28,6 +28,15 @@ func held(cmd *exec.Cmd) {
 	}
 }
 
+// heldBy is held with another program as process number 1, which ends with the
+// daemon.
+func heldBy(name string) func(*exec.Cmd) {
+	return func(cmd *exec.Cmd) {
+		held(cmd)
+		cmd.Args = append([]string{"sh", "-c", `mount -t proc proc /proc && exec "$0" "$@"`, name}, cmd.Args[3:]...)
+	}
+}
+
 // needNamespaces skips where a process may not have a namespace of its own.
 func needNamespaces(t *testing.T) {
 	t.Helper()

@@ -275,6 +275,23 @@ func TestHolderFollowsAnUpgrade(t *testing.T) {
 	}
 }
 
+// An init that ends with the process that it started would take the successor
+// along.
+func TestNoUpgradeEndsTheContainer(t *testing.T) {
+	needNamespaces(t)
+	d := newDaemon(t)
+	init := filepath.Join(d.home, "tini")
+	if err := os.WriteFile(init, []byte("#!/bin/sh\ntrap 'kill $!; wait $!' TERM\n\"$@\" &\nwait $!\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	d.activate = heldBy(init)
+	d.start()
+	d.refused("process number 1 is tini", "upgrade")
+	if status, _ := d.get("a.example", "/"); status != 404 {
+		t.Errorf("got %d, want 404", status)
+	}
+}
+
 // Process number 1 starts another worker at once, so the old ones need not hurry.
 func TestOldWorkersFinishWhenTheNewOneCrashes(t *testing.T) {
 	d := startHeld(t, "--shutdown-timeout", "200ms")
