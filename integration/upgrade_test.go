@@ -286,12 +286,12 @@ func TestSecondSignalEndsAtOnce(t *testing.T) {
 func TestUpgradeOverHTTP3(t *testing.T) {
 	t.Parallel()
 	d := startLineage(t, "--http3")
-	begun := make(chan struct{}, 3)
+	begun, end := make(chan struct{}, 3), make(chan struct{})
 	a := startApp(t, "a", func(mux *http.ServeMux) {
 		mux.HandleFunc("/long", func(w http.ResponseWriter, r *http.Request) {
 			begun <- struct{}{}
 			select {
-			case <-time.After(2500 * time.Millisecond):
+			case <-end:
 			case <-r.Context().Done():
 			}
 		})
@@ -315,6 +315,7 @@ func TestUpgradeOverHTTP3(t *testing.T) {
 	if !alive(d.lineage()[0]) {
 		t.Error("the first process has ended before its request has")
 	}
+	close(end)
 	for range 3 {
 		if err := <-answers; err != nil {
 			t.Errorf("a request across upgrades: %v", err)
