@@ -19,7 +19,8 @@ import (
 // raw3 is a connection on which a test sends what it wants.
 func raw3(t *testing.T, s *site3) *quic.Conn {
 	t.Helper()
-	conn, err := quic.DialAddr(t.Context(), s.addr, clientTLS("example.com"), nil)
+	// Its pings find out that the connection was closed where that packet was lost.
+	conn, err := quic.DialAddr(t.Context(), s.addr, clientTLS("example.com"), &quic.Config{KeepAlivePeriod: 200 * time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
 	}
