@@ -77,19 +77,29 @@ func (d *daemon) connect(target string, o spec.TargetOptions) (service.Upstream,
 	return upstream.New(upstream.Options{Address: address, ResponseTimeout: o.ResponseTimeout, DialContext: d.dial}), nil
 }
 
+// shortage is how long a dial without a descriptor waits while nobody gives one:
+// those that another dial has asked to go take a moment, and so do requests.
+const shortage = time.Second
+
 // dial opens a connection to a target. Where no descriptor is left for it, idle
 // clients give theirs.
 func (d *daemon) dial(ctx context.Context, network, address string) (net.Conn, error) {
 	var dialer net.Dialer
+	var until time.Time
 	for {
 		conn, err := dialer.DialContext(ctx, network, address)
-		if err == nil || !ingress.NoDescriptor(err) || !d.crowd.FreeDescriptor() {
+		if err == nil || !ingress.NoDescriptor(err) {
 			return conn, err
+		}
+		if now := time.Now(); d.crowd.FreeDescriptor() || until.IsZero() {
+			until = now.Add(shortage)
+		} else if now.After(until) {
+			return nil, err
 		}
 		select {
 		case <-ctx.Done():
 			return nil, err
-		case <-time.After(time.Millisecond): // their ends take a moment
+		case <-time.After(2 * time.Millisecond):
 		}
 	}
 }
