@@ -8,6 +8,8 @@ import (
 	"os"
 	"sync"
 	"syscall"
+
+	"kamal-proxy/transport/sockets"
 )
 
 // pair is one process's end of the socket pair. Whoever sends never waits.
@@ -36,18 +38,11 @@ func newPair(conn net.Conn) *pair {
 
 // newSocketPair makes both ends: ours, and the file for the other process.
 func newSocketPair() (*pair, *os.File, error) {
-	syscall.ForkLock.RLock()
-	ends, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
-	if err == nil {
-		syscall.CloseOnExec(ends[0])
-		syscall.CloseOnExec(ends[1])
-	}
-	syscall.ForkLock.RUnlock()
+	end, theirs, err := sockets.Pair(syscall.SOCK_STREAM, "pair")
 	if err != nil {
-		return nil, nil, os.NewSyscallError("socketpair", err)
+		return nil, nil, err
 	}
-	theirs := os.NewFile(uintptr(ends[1]), "successor")
-	ours, err := pairOn(os.NewFile(uintptr(ends[0]), "predecessor"))
+	ours, err := pairOn(end)
 	if err != nil {
 		theirs.Close()
 		return nil, nil, err

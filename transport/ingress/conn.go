@@ -163,6 +163,9 @@ func (c *conn) await(now time.Time) error {
 	c.limit(now, restAfter)
 	err := c.inlet.await()
 	c.resting = errors.Is(err, os.ErrDeadlineExceeded)
+	if c.resting {
+		c.state.CompareAndSwap(reading, idle)
+	}
 	return err
 }
 
@@ -205,7 +208,16 @@ func (c *conn) rest() (now time.Time) {
 	return now
 }
 
-func (c *conn) wake() bool { return c.state.CompareAndSwap(idle, busy) }
+func (c *conn) wake() bool {
+	return c.state.CompareAndSwap(idle, busy) || c.state.CompareAndSwap(reading, busy) || c.state.Load() == busy
+}
+
+// stir is called before bytes of a request are read, so that no idle connection
+// has any: it would be closed, and they lost. It fails if the connection was
+// closed. settle is called if there were none.
+func (c *conn) stir() bool { return c.state.CompareAndSwap(idle, busy) }
+
+func (c *conn) settle() { c.state.CompareAndSwap(busy, idle) }
 
 // greets is called when a handshake's bytes have come. It fails if the connection
 // was closed.
@@ -251,7 +263,7 @@ func (c *conn) guest(now time.Time) (g guest, ok bool) {
 	state, since := c.state.Load(), c.quiet.Load()
 	switch {
 	case state == idle:
-		return guest{since: since, dismiss: func() bool { return !c.stirs() && c.turnAway(idle) }}, true
+		return guest{since: since, dismiss: func() bool { return c.turnAway(idle) }}, true
 	case (state == greeting || state == reading) && since < now.Add(-hesitation).UnixNano():
 		return guest{since: since, hesitating: true, dismiss: func() bool { return c.turnAway(greeting, reading) }}, true
 	}
@@ -308,10 +320,21 @@ func (g gate) Read(p []byte) (int, error) {
 	if !g.conn.desk.take() || n > 0 && g.conn.desk.inLine && !g.conn.greets() {
 		return 0, os.ErrDeadlineExceeded
 	}
-	if n > 0 && g.conn.x == nil && g.conn.server.draining.Load() {
-		g.conn.quiet.Store(time.Now().UnixNano()) // a part of TLS's, of which a request may come
+	if n > 0 && g.conn.x == nil {
+		g.conn.record()
 	}
 	return n, err
+}
+
+// record notes that a part of TLS's has come, of which a request may.
+func (c *conn) record() {
+	if c.desk.inLine && !c.server.draining.Load() {
+		return
+	}
+	c.quiet.Store(time.Now().UnixNano())
+	if !c.desk.inLine {
+		c.state.CompareAndSwap(idle, reading)
+	}
 }
 
 // RemoteAddr is the client's, where the PROXY protocol names it.

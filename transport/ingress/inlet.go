@@ -2,6 +2,7 @@ package ingress
 
 import (
 	"io"
+	"net"
 	"sync"
 	"syscall"
 
@@ -47,6 +48,10 @@ func (in *inlet) await() error {
 // tryRead reads what is there. It returns false if nothing is, to be called
 // again when something may be.
 func (in *inlet) tryRead(fd uintptr) bool {
+	if !in.conn.stir() {
+		in.err = net.ErrClosed
+		return true
+	}
 	in.block = inletBlocks.Get().(*[inletSize]byte)
 	n, errno := socket.Read(fd, in.block[:])
 	if n > 0 {
@@ -54,6 +59,7 @@ func (in *inlet) tryRead(fd uintptr) bool {
 		return true
 	}
 	in.close()
+	in.conn.settle()
 	in.err = io.EOF
 	if errno != 0 {
 		in.err = errno

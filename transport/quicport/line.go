@@ -12,6 +12,8 @@ import (
 	"syscall"
 
 	"golang.org/x/net/ipv4"
+
+	"kamal-proxy/transport/sockets"
 )
 
 // line carries packets from one process to another. A packet that finds no room
@@ -49,18 +51,11 @@ func newLine(conn *net.UnixConn) *line {
 
 // newLineFiles makes both ends.
 func newLineFiles() (*net.UnixConn, *os.File, error) {
-	syscall.ForkLock.RLock()
-	ends, err := syscall.Socketpair(syscall.AF_UNIX, lineKind, 0)
-	if err == nil {
-		syscall.CloseOnExec(ends[0])
-		syscall.CloseOnExec(ends[1])
-	}
-	syscall.ForkLock.RUnlock()
+	end, theirs, err := sockets.Pair(lineKind, "line")
 	if err != nil {
-		return nil, nil, os.NewSyscallError("socketpair", err)
+		return nil, nil, err
 	}
-	theirs := os.NewFile(uintptr(ends[1]), "line")
-	ours, err := Line(os.NewFile(uintptr(ends[0]), "line"))
+	ours, err := Line(end)
 	if err != nil {
 		theirs.Close()
 		return nil, nil, err

@@ -47,6 +47,7 @@ type Port struct {
 	before *line                // to the process before this one; nil: there is none, or no more
 	after  atomic.Pointer[line] // from the newest process; nil: this one reads the port
 
+	reading sync.Mutex // held while this process reads the port itself
 	mu      sync.Mutex // orders what moves the deadline of reads
 	stopped bool
 	stop    chan struct{} // closed when stopped
@@ -85,15 +86,17 @@ func (p *Port) GenerateConnectionID() (quic.ConnectionID, error) {
 func (p *Port) ConnectionIDLen() int { return idLength }
 
 // HandTo has another process read the port from now on, which sends what is for
-// this one over a line. If that process is gone, the port comes back to this one,
+// this one over a line: when it returns, this one reads it no more. If that process is gone, the port comes back to this one,
 // but for good: then somebody else starts one that reads it.
 func (p *Port) HandTo(after *net.UnixConn, good bool) {
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	line := newLine(after)
 	line.handed = good
 	p.after.Store(line)
 	p.UDPConn.SetReadDeadline(time.Unix(1, 0)) // ends the read that is under way
+	p.mu.Unlock()
+	p.reading.Lock()
+	defer p.reading.Unlock() // that it is over is all that counts
 }
 
 // SetReadDeadline implements net.Conn. quic-go sets one when it stops reading.
@@ -128,7 +131,7 @@ func (p *Port) ReadBatch(batch []ipv4.Message, flags int) (int, error) {
 		var n int
 		var err error
 		if after == nil {
-			n, err = p.batch.ReadBatch(batch, flags)
+			n, err = p.readPort(batch, flags)
 		} else {
 			n, err = after.read(batch)
 		}
@@ -145,6 +148,12 @@ func (p *Port) ReadBatch(batch []ipv4.Message, flags int) (int, error) {
 			return n, nil
 		}
 	}
+}
+
+func (p *Port) readPort(batch []ipv4.Message, flags int) (int, error) {
+	p.reading.Lock()
+	defer p.reading.Unlock()
+	return p.batch.ReadBatch(batch, flags)
 }
 
 // goesOn reports whether there is more to read after a read has failed: the port
