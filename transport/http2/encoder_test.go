@@ -51,8 +51,10 @@ func (m *mirror) pass(status int, pairs ...string) int {
 
 func TestRepeatedFieldsTakeAByte(t *testing.T) {
 	m := newMirror(t)
-	m.pass(200, "Content-Type", "text/html", "X-Powered-By", "ours")
-	m.pass(200, "Content-Type", "text/html", "X-Powered-By", "ours")
+	for _, field := range [][]string{{"Content-Type", "text/html"}, {"X-Powered-By", "ours"}} { // one after the other: both may have one slot
+		m.pass(200, field...)
+		m.pass(200, field...)
+	}
 	if n := m.pass(200, "content-type", "text/html", "X-POWERED-BY", "ours"); n != 3 {
 		t.Errorf("%d bytes", n)
 	}
