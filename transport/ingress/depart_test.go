@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -79,7 +80,8 @@ func TestRetireServesHandshakesUnderWay(t *testing.T) {
 }
 
 // departure makes one request on an HTTP/2 connection and reads the frames to
-// its end. The SETTINGS are left out.
+// its end. The SETTINGS are left out, and DATA counts once: whether its end comes
+// in a frame of its own depends on who is first, the handler or the writer.
 func departure(t *testing.T, conn net.Conn) string {
 	t.Helper()
 	io.WriteString(conn, http2.ClientPreface)
@@ -110,7 +112,11 @@ func departure(t *testing.T, conn net.Conn) string {
 		case *http2.PingFrame:
 			framer.WritePing(true, f.Data)
 		}
-		saw = append(saw, strings.ToLower(frame.Header().Type.String()))
+		kind := strings.ToLower(frame.Header().Type.String())
+		if kind == "data" && slices.Contains(saw, kind) {
+			continue
+		}
+		saw = append(saw, kind)
 	}
 }
 
