@@ -48,6 +48,8 @@ func (a *app) root() *cobra.Command {
 		Long: `kamal-proxy stands in front of web apps and sends each request to the right one.
 A new version of an app takes over when it is healthy; the old one finishes what
 it has begun. Start the proxy with "run"; all other commands tell it what to do.`,
+		Args:               knownCommand,
+		RunE:               func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		Version:            Version,
 		SilenceErrors:      true,
 		SilenceUsage:       true,
@@ -57,6 +59,7 @@ it has begun. Start the proxy with "run"; all other commands tell it what to do.
 	root.SetVersionTemplate("{{.Version}}\n")
 	root.SetHelpFunc(func(cmd *cobra.Command, _ []string) { printHelp(a.console.out, cmd) })
 	root.SetHelpCommand(a.helpCommand())
+	root.SetFlagErrorFunc(explainFlag)
 	root.AddCommand(
 		a.runCommand(),
 		a.deployCommand(),
@@ -69,6 +72,7 @@ it has begun. Start the proxy with "run"; all other commands tell it what to do.
 		a.upgradeCommand(),
 		a.versionCommand(),
 	)
+	usedAsSaid(root)
 	return root
 }
 

@@ -23,7 +23,7 @@ get healthy in time, nothing changes.
 Lists may be given as one flag with commas or as several flags.`,
 		Example: `  kamal-proxy deploy shop --target shop-2:3000
   kamal-proxy deploy shop --target shop-2:3000 --host shop.example.com --tls`,
-		Args: cobra.ExactArgs(1),
+		Args: oneService,
 	}
 	form.addFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {

@@ -12,13 +12,16 @@ func (a *app) helpCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "help [command]",
 		Short: "Explain a command and its flags",
+
+		DisableFlagsInUseLine: true, // the library adds this command later
+
 		RunE: func(cmd *cobra.Command, args []string) error {
 			about, rest, err := cmd.Root().Find(args)
 			if err != nil {
 				return err
 			}
 			if len(rest) > 0 {
-				return fmt.Errorf("unknown command %q for %q", rest[0], about.CommandPath())
+				return unknownCommand(about, rest[0])
 			}
 			printHelp(a.console.out, about)
 			return nil

@@ -14,7 +14,8 @@ func TestHelp(t *testing.T) {
 		"help rm":           {"kamal-proxy remove <service>"},
 		"deploy -h":         {"Health checks:\n", "--health-check-path", "TLS:\n", "Examples:\n"},
 		"rollout":           {"kamal-proxy rollout <command>", "  set "},
-		"help rollout stop": {"kamal-proxy rollout stop <service>"},
+		"help rollout stop": {"kamal-proxy rollout stop <service>\n"},
+		"help help":         {"kamal-proxy help [command]\n"},
 	} {
 		o := execute(t, nil, strings.Fields(line)...)
 		if o.code != 0 || o.stderr != "" {

@@ -43,7 +43,7 @@ func (a *app) listCommand() *cobra.Command {
 		Aliases: []string{"ls"},
 		Short:   "Show the services",
 		Long:    "Show the services: their hosts, paths and targets, and what they do with requests.",
-		Args:    cobra.NoArgs,
+		Args:    noArgument,
 	}
 	addTopic(cmd, defaultTopic, func(f *pflag.FlagSet) {
 		f.VarP(&output, "output", "o", "`layout`: table, wide for more columns, or json for all there is")

@@ -14,7 +14,7 @@ func (a *app) pauseCommand() *cobra.Command {
 		Short: "Make a service's requests wait",
 		Long: `Make a service's new requests wait until "resume", and wait until those under way
 have ended.`,
-		Args: cobra.ExactArgs(1),
+		Args: oneService,
 	}
 	addTopic(cmd, defaultTopic, func(f *pflag.FlagSet) {
 		f.DurationVar(&order.DrainTimeout, "drain-timeout", order.DrainTimeout, "how long requests under way may take")

@@ -14,7 +14,7 @@ func (a *app) removeCommand() *cobra.Command {
 		Aliases: []string{"rm"},
 		Short:   "Take a service away",
 		Long:    "Take a service away, and wait until its requests have ended.",
-		Args:    cobra.ExactArgs(1),
+		Args:    oneService,
 	}
 	addTopic(cmd, defaultTopic, func(f *pflag.FlagSet) {
 		f.DurationVar(&order.DrainTimeout, "drain-timeout", order.DrainTimeout, "how long requests under way may take")

@@ -11,7 +11,7 @@ func (a *app) resumeCommand() *cobra.Command {
 		Use:   "resume <service>",
 		Short: "End a pause or a stop",
 		Long:  "End a pause or a stop. Requests that wait go on in the order in which they came.",
-		Args:  cobra.ExactArgs(1),
+		Args:  oneService,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			order := control.Resume{Service: args[0]}
 			if err := order.Validate(); err != nil {

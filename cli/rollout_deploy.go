@@ -15,7 +15,7 @@ func (a *app) rolloutDeployCommand() *cobra.Command {
 		Use:   "deploy <service> --target <host:port> [flags]",
 		Short: "Give a service rollout targets",
 		Long:  "Give a service rollout targets, with the options of its last deploy.",
-		Args:  cobra.ExactArgs(1),
+		Args:  oneService,
 	}
 	addTopic(cmd, defaultTopic, func(f *pflag.FlagSet) {
 		f.StringSliceVar(&order.Targets, "target", nil, "`host:port` that serves requests; port 80 when left out")

@@ -17,13 +17,12 @@ func (a *app) rolloutSetCommand() *cobra.Command {
 		Short: "Choose who is sent to the rollout targets",
 		Long: `Choose which visitors with a cookie kamal-rollout are sent to the rollout targets:
 a percentage of them, those with a value from a list, or both.`,
-		Args: cobra.ExactArgs(1),
+		Args: oneService,
 	}
 	addTopic(cmd, defaultTopic, func(f *pflag.FlagSet) {
 		f.IntVar(&percent, "percent", 0, "`share` of the visitors, from 0 to 100")
 		f.StringSliceVar(&list, "list", nil, "`value` of the cookie that is sent there in any case")
 	})
-	cmd.MarkFlagsOneRequired("percent", "list")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		order := control.RolloutSet{Service: args[0], Percent: ifGiven(cmd.Flags(), "percent", &percent), List: list}
 		if err := order.Validate(); err != nil {

@@ -11,7 +11,7 @@ func (a *app) rolloutStopCommand() *cobra.Command {
 		Use:   "stop <service>",
 		Short: "Send everybody to the active targets",
 		Long:  "End a rollout: everybody is sent to the active targets again.",
-		Args:  cobra.ExactArgs(1),
+		Args:  oneService,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			order := control.RolloutStop{Service: args[0]}
 			if err := order.Validate(); err != nil {

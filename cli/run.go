@@ -31,7 +31,7 @@ func (a *app) runCommand() *cobra.Command {
 Each flag can be given by the environment, too: --http-port is read from
 KAMAL_PROXY_HTTP_PORT and, without that, from HTTP_PORT. A flag that is given
 on the command line counts more.`,
-		Args: cobra.NoArgs,
+		Args: noArgument,
 	}
 	flags := addTopic(cmd, defaultTopic, func(f *pflag.FlagSet) {
 		f.BoolVar(&o.Debug, "debug", false, "log details")

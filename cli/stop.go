@@ -14,7 +14,7 @@ func (a *app) stopCommand() *cobra.Command {
 		Short: "Answer a service's requests with a page",
 		Long: `Answer a service's new requests with status 503 and a page until "resume", and
 wait until those under way have ended.`,
-		Args: cobra.ExactArgs(1),
+		Args: oneService,
 	}
 	addTopic(cmd, defaultTopic, func(f *pflag.FlagSet) {
 		f.DurationVar(&order.DrainTimeout, "drain-timeout", order.DrainTimeout, "how long requests under way may take")

@@ -21,7 +21,7 @@ command ends, and the old one finishes what it has begun, for as long as "run
 --upgrade-timeout" says. If the new one does not get ready, nothing changes.
 
 SIGUSR2 to the proxy does the same, and its log says what came of it.`,
-		Args: cobra.NoArgs,
+		Args: noArgument,
 	}
 	addTopic(cmd, defaultTopic, func(f *pflag.FlagSet) {
 		f.StringVar(&order.Binary, "binary", "", "`path` of the program to start instead of the proxy's own")

@@ -10,7 +10,7 @@ func (a *app) versionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
 		Short: "Print the version of this program",
-		Args:  cobra.NoArgs,
+		Args:  noArgument,
 		RunE: func(*cobra.Command, []string) error {
 			_, err := fmt.Fprintln(a.console.out, Version)
 			return err

@@ -20,8 +20,10 @@ func main() {
 		err = serveApp(os.Args[2], os.Args[3])
 	case len(os.Args) == 2 && os.Args[1] == "stop":
 		err = stopPrevious(home())
-	default:
+	case len(os.Args) == 1:
 		err = show(os.Stdout)
+	default:
+		err = fmt.Errorf("it knows no %q: bin/demo shows the proxy, bin/demo stop ends it", os.Args[1:])
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "demo:", err)

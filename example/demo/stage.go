@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"io"
 	"net"
 	"net/http"
@@ -44,16 +45,15 @@ func (s *stage) environment() []string {
 	return append(os.Environ(), "HOME="+s.home, "KAMAL_PROXY_SOCKET="+s.socket())
 }
 
+// socket is another one for each folder, so that demos run side by side.
 func (s *stage) socket() string {
-	return filepath.Join(os.TempDir(), fmt.Sprintf("kamal-proxy-demo-%d.sock", os.Getuid()))
+	sum := fnv.New32a()
+	io.WriteString(sum, s.home)
+	return filepath.Join(os.TempDir(), fmt.Sprintf("kamal-proxy-demo-%08x.sock", sum.Sum32()))
 }
 
 func (s *stage) startProxy() error {
-	err := s.start("kamal-proxy", s.command("run", "--http-port", strconv.Itoa(s.port), "--https-port", "0"))
-	if err != nil {
-		return err
-	}
-	return s.ready("kamal-proxy", s.url())
+	return s.start("kamal-proxy", s.command("run", "--http-port", strconv.Itoa(s.port), "--https-port", "0"), s.url())
 }
 
 func (s *stage) startApp(version string) error {
@@ -67,15 +67,14 @@ func (s *stage) startApp(version string) error {
 	}
 	address := net.JoinHostPort("localhost", strconv.Itoa(port))
 	s.apps[version] = address
-	if err := s.start("app-"+version, exec.Command(self, "app", version, address)); err != nil {
-		return err
-	}
-	return s.ready("the app "+version, "http://"+address+"/up")
+	return s.start("app-"+version, exec.Command(self, "app", version, address), "http://"+address+"/up")
 }
 
-// start runs a program that outlives the demo, with its output in a file.
-func (s *stage) start(name string, cmd *exec.Cmd) error {
-	log, err := os.Create(filepath.Join(s.home, name+".log"))
+// start runs a program that outlives the demo, with its output in a file, and
+// returns when it answers at url.
+func (s *stage) start(name string, cmd *exec.Cmd, url string) error {
+	path := filepath.Join(s.home, name+".log")
+	log, err := os.Create(path)
 	if err != nil {
 		return err
 	}
@@ -86,22 +85,37 @@ func (s *stage) start(name string, cmd *exec.Cmd) error {
 		return fmt.Errorf("unable to start %s: %w", name, err)
 	}
 	s.pids = append(s.pids, cmd.Process.Pid)
-	go cmd.Wait() // so that a program that ends at once leaves no zombie
-	return s.remember()
+	ended := make(chan struct{})
+	go func() {
+		cmd.Wait()
+		close(ended)
+	}()
+	if err := s.remember(); err != nil {
+		return err
+	}
+	if err := ready(url, ended); err != nil {
+		said, _ := os.ReadFile(path)
+		return fmt.Errorf("%s did not get ready: %w\n%s", name, err, said)
+	}
+	return nil
 }
 
-func (s *stage) ready(name, url string) error {
-	deadline := time.Now().Add(readyWithin)
+// ready waits for an answer, for as long as the program has not ended.
+func ready(url string, ended <-chan struct{}) error {
+	deadline := time.After(readyWithin)
 	for {
 		response, err := http.Get(url)
 		if err == nil {
 			response.Body.Close()
 			return nil
 		}
-		if time.Now().After(deadline) {
-			return fmt.Errorf("%s does not answer, see its log in %s: %w", name, s.home, err)
+		select {
+		case <-ended:
+			return errors.New("it has ended")
+		case <-deadline:
+			return err
+		case <-time.After(20 * time.Millisecond):
 		}
-		<-time.After(20 * time.Millisecond)
 	}
 }
 
