@@ -25,7 +25,10 @@ type facts struct {
 // parse adds the fields of a section, up to its empty line, to header;
 // Host goes to the facts instead if it is asked for.
 func (f *facts) parse(section []byte, header *exchange.Header, limit int, takeHost bool) *Error {
-	for len(section) > 2 {
+	for n := 0; len(section) > 2; n++ {
+		if n == limit {
+			return errFields
+		}
 		i := bytes.IndexByte(section, '\n')
 		name, value, err := parseField(section[:i-1])
 		if err != nil {
@@ -37,9 +40,6 @@ func (f *facts) parse(section []byte, header *exchange.Header, limit int, takeHo
 		}
 		if takeHost && len(name) == 4 && strings.EqualFold(name, "Host") {
 			continue
-		}
-		if len(*header) == limit {
-			return errFields
 		}
 		*header = append(*header, exchange.Field{Name: name, Value: value})
 	}

@@ -124,12 +124,13 @@ func (r *Reader) section() ([]byte, error) {
 	return lines, nil
 }
 
-// room checks the limits for a line from the given offset to end.
+// room checks the limits for a line from the given offset to end, where its last
+// byte is or will come.
 func (r *Reader) room(line, end int) error {
 	switch {
-	case end-line > r.limits.Line:
+	case end-line >= r.limits.Line:
 		return r.refuse(errLine)
-	case end > r.limits.Head:
+	case end >= r.limits.Head:
 		return r.refuse(errHead)
 	}
 	return nil

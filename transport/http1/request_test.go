@@ -143,7 +143,7 @@ func TestRefusedRequests(t *testing.T) {
 		"long line":                {"GET /" + strings.Repeat("a", 5000) + " HTTP/1.1\r\n" + host + "\r\n", 431},
 		"endless line":             {"GET /" + strings.Repeat("a", 50000), 431},
 		"large head":               {"GET / HTTP/1.1\r\n" + host + strings.Repeat("A: "+strings.Repeat("b", 1000)+"\r\n", 20) + "\r\n", 431},
-		"many fields":              {"GET / HTTP/1.1\r\n" + host + strings.Repeat("A:\r\n", 101) + "\r\n", 431},
+		"many fields":              {"GET / HTTP/1.1\r\n" + host + strings.Repeat("A:\r\n", 100) + "\r\n", 431}, // one too many, with Host
 		"bad chunk size":           {chunkedHead + "g\r\n", 400},
 		"empty chunk size":         {chunkedHead + "\r\n", 400},
 		"signed chunk size":        {chunkedHead + "+3\r\nabc\r\n0\r\n\r\n", 400},
@@ -170,6 +170,28 @@ func TestRefusedRequests(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestLimitsAreExact has heads that are just as large as they may be.
+func TestLimitsAreExact(t *testing.T) {
+	head := "GET / HTTP/1.1\r\nHost: x\r\nA: " + strings.Repeat("b", 100) + "\r\nC: d\r\n\r\n"
+	for name, c := range map[string]struct {
+		limits http1.Limits
+		fits   bool
+	}{
+		"bytes":           {http1.Limits{Head: len(head)}, true},
+		"a byte less":     {http1.Limits{Head: len(head) - 1}, false},
+		"a line":          {http1.Limits{Line: len("A: \r\n") + 100}, true},
+		"a byte too long": {http1.Limits{Line: len("A: \r\n") + 99}, false},
+		"fields":          {http1.Limits{Fields: 3}, true},
+		"a field less":    {http1.Limits{Fields: 2}, false},
+	} {
+		for _, src := range []io.Reader{strings.NewReader(head), iotest.OneByteReader(strings.NewReader(head))} {
+			if _, err := read(http1.NewReader(src, c.limits)); (err == nil) != c.fits {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
 	}
 }
 

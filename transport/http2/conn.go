@@ -226,8 +226,16 @@ func (c *conn) setLimit() error {
 		if !c.finished {
 			c.socket.SetReadDeadline(c.until)
 		}
+		c.retireIfIdle(now) // whose PINGs come too fast for a read to be overdue
 	}
 	return nil
+}
+
+// retireIfIdle ends a connection that has been without a stream for too long.
+func (c *conn) retireIfIdle(now time.Time) {
+	if c.running == 0 && now.Sub(c.lastEnd) >= c.config.IdleTimeout {
+		c.retireLocked()
+	}
 }
 
 // idleLeft is how long the connection may still be idle.
@@ -251,9 +259,7 @@ func (c *conn) overdue() {
 	defer c.mu.Unlock()
 	c.resting = true
 	c.dismissWorkers()
-	if c.running == 0 && time.Since(c.lastEnd) >= c.config.IdleTimeout {
-		c.retireLocked()
-	}
+	c.retireIfIdle(time.Now())
 }
 
 // dismissWorkers ends the goroutines that wait for a stream.

@@ -216,6 +216,30 @@ func TestIdleConnectionsGoInGoodOrder(t *testing.T) {
 	}
 }
 
+// TestPingsKeepNoIdleConnection sends them faster than any read is overdue.
+func TestPingsKeepNoIdleConnection(t *testing.T) {
+	c := start(t, Config{Handler: ok, IdleTimeout: 2 * short}).dial(t)
+	c.request(1, true, get...)
+	c.answer(1)
+	tick := time.NewTicker(short / 5)
+	defer tick.Stop()
+	over := make(chan struct{})
+	defer close(over)
+	go func() {
+		for {
+			select {
+			case <-over:
+				return
+			case <-tick.C:
+				c.WritePing(false, [8]byte{})
+			}
+		}
+	}()
+	if e := c.goaway(); e.code != http2.ErrCodeNo {
+		t.Errorf("ended by %v", e)
+	}
+}
+
 func TestABusyConnectionIsNotIdle(t *testing.T) {
 	h, exchanges, release := held()
 	c := start(t, Config{Handler: h, IdleTimeout: short}).dial(t)
