@@ -43,15 +43,15 @@ on the command line counts more.`,
 		f.BoolVar(&o.ProxyProtocol, "proxy-protocol", false, "connections begin with a PROXY protocol header, version 1 or 2")
 		f.Var((*count)(&o.MaxHeld), "max-held", "how many requests each paused service holds")
 		f.Var((*count)(&o.MaxInFlight), "max-in-flight", "how many requests each service may have under way, 0 for no limit")
-		f.DurationVar(&o.ShutdownTimeout, "shutdown-timeout", o.ShutdownTimeout, "how long requests may take to end after SIGTERM")
-		f.DurationVar(&o.UpgradeTimeout, "upgrade-timeout", o.UpgradeTimeout, "how long requests may take to end after an upgrade")
+		f.Var((*grace)(&o.ShutdownTimeout), "shutdown-timeout", "how long requests may take to end after SIGTERM")
+		f.Var((*grace)(&o.UpgradeTimeout), "upgrade-timeout", "how long requests may take to end after an upgrade")
 	})
 	limits := addTopic(cmd, "Limits", o.Limits.addFlags)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if err := cmp.Or(a.readEnvironment(flags), a.readEnvironment(limits)); err != nil {
 			return err
 		}
-		if err := cmp.Or(o.checkPorts(), o.checkTimeouts()); err != nil {
+		if err := o.checkPorts(); err != nil {
 			return err
 		}
 		o.Socket = control.SocketPath(a.env)
@@ -72,18 +72,6 @@ func (o *RunOptions) checkPorts() error {
 			return fmt.Errorf("%s and %s are both %d: give each a port of its own", other, use.flag, use.port)
 		}
 		taken[use.port] = use.flag
-	}
-	return nil
-}
-
-func (o *RunOptions) checkTimeouts() error {
-	for _, limit := range []struct {
-		flag string
-		time time.Duration
-	}{{"--shutdown-timeout", o.ShutdownTimeout}, {"--upgrade-timeout", o.UpgradeTimeout}} {
-		if limit.time < 0 {
-			return fmt.Errorf("%s is %v: it must not be negative", limit.flag, limit.time)
-		}
 	}
 	return nil
 }
@@ -115,5 +103,20 @@ func (c *count) Set(s string) error {
 		return fmt.Errorf("it must be a whole number, 0 or more")
 	}
 	*c = count(n)
+	return nil
+}
+
+// grace is a flag's value that is a time, or 0.
+type grace time.Duration
+
+func (g *grace) String() string { return time.Duration(*g).String() }
+func (g *grace) Type() string   { return "duration" }
+
+func (g *grace) Set(s string) error {
+	d, err := time.ParseDuration(s)
+	if err != nil || d < 0 {
+		return fmt.Errorf("it must be a time such as 30s or 5m, or 0")
+	}
+	*g = grace(d)
 	return nil
 }

@@ -42,6 +42,7 @@ func TestRunReadsItsEnvironment(t *testing.T) {
 		}), ""},
 		"another program's port":  {map[string]string{"HTTP_PORT": "tcp://10.0.0.1:80"}, nil, standard, "HTTP_PORT is \"tcp://10.0.0.1:80\""},
 		"another program's debug": {map[string]string{"DEBUG": "express:*"}, nil, standard, "DEBUG is"},
+		"another program's time":  {map[string]string{"SHUTDOWN_TIMEOUT": "-1s"}, nil, standard, "use KAMAL_PROXY_SHUTDOWN_TIMEOUT"},
 		"another program's count": {map[string]string{"MAX_HELD": "-5"}, nil, standard, "use KAMAL_PROXY_MAX_HELD"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -68,11 +69,12 @@ func TestRunReadsItsEnvironment(t *testing.T) {
 
 func TestOurVariablesMustParse(t *testing.T) {
 	for name, value := range map[string]string{
-		"KAMAL_PROXY_DEBUG":           "perhaps",
-		"KAMAL_PROXY_HTTP_PORT":       "http",
-		"KAMAL_PROXY_HTTP3":           "3",
-		"KAMAL_PROXY_MAX_HELD":        "many",
-		"KAMAL_PROXY_UPGRADE_TIMEOUT": "soon",
+		"KAMAL_PROXY_DEBUG":            "perhaps",
+		"KAMAL_PROXY_HTTP_PORT":        "http",
+		"KAMAL_PROXY_HTTP3":            "3",
+		"KAMAL_PROXY_MAX_HELD":         "many",
+		"KAMAL_PROXY_UPGRADE_TIMEOUT":  "soon",
+		"KAMAL_PROXY_SHUTDOWN_TIMEOUT": "-9s",
 	} {
 		o := execute(t, map[string]string{name: value}, "run")
 		if o.code != 1 || len(o.ran) != 0 || !strings.HasPrefix(o.stderr, "Error: "+name+` is "`+value+`": `) {
