@@ -20,7 +20,7 @@ import (
 )
 
 // patience is how long a test waits for what must happen.
-const patience = 5 * time.Second
+const patience = 30 * time.Second
 
 type handler = func(exchange.Exchange)
 
@@ -65,7 +65,7 @@ func serve(t testing.TB, h handler) *site { return start(t, Config{Handler: h}) 
 
 // client is a connection of bare frames.
 type client struct {
-	*testing.T
+	testing.TB
 	*http2.Framer
 	net.Conn
 	block   bytes.Buffer
@@ -73,7 +73,7 @@ type client struct {
 }
 
 // dial opens a connection and makes the greeting with these settings.
-func (s *site) dial(t *testing.T, settings ...http2.Setting) *client {
+func (s *site) dial(t testing.TB, settings ...http2.Setting) *client {
 	t.Helper()
 	c := s.connect(t)
 	io.WriteString(c.Conn, http2.ClientPreface)
@@ -81,7 +81,7 @@ func (s *site) dial(t *testing.T, settings ...http2.Setting) *client {
 	return c
 }
 
-func (s *site) connect(t *testing.T) *client {
+func (s *site) connect(t testing.TB) *client {
 	t.Helper()
 	conn, err := net.Dial("tcp", s.addr)
 	if err != nil {
@@ -89,7 +89,7 @@ func (s *site) connect(t *testing.T) *client {
 	}
 	t.Cleanup(func() { conn.Close() })
 	conn.SetDeadline(time.Now().Add(patience))
-	c := &client{T: t, Framer: http2.NewFramer(conn, conn), Conn: conn}
+	c := &client{TB: t, Framer: http2.NewFramer(conn, conn), Conn: conn}
 	c.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
 	c.AllowIllegalWrites = true
 	c.encoder = hpack.NewEncoder(&c.block)
@@ -170,6 +170,7 @@ func (e event) String() string {
 func (c *client) next(updates ...bool) event {
 	c.Helper()
 	for {
+		c.SetReadDeadline(time.Now().Add(patience))
 		frame, err := c.ReadFrame()
 		if err != nil {
 			if network, ok := err.(net.Error); ok && network.Timeout() {

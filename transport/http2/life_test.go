@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/net/http2"
 
+	"kamal-proxy/transport/calm"
 	"kamal-proxy/transport/exchange"
 )
 
@@ -132,28 +133,30 @@ func TestAbortEndsEachWait(t *testing.T) {
 }
 
 func TestABodyThatStallsFails(t *testing.T) {
-	failed := make(chan error, 1)
-	c := start(t, Config{BodyStall: 4 * short, Handler: func(e exchange.Exchange) {
-		body, err := io.ReadAll(e.Request().Body)
-		if len(body) != 5 {
-			t.Errorf("%d bytes have come", len(body))
+	calm.Try(t, func(t testing.TB, unit time.Duration) {
+		failed := make(chan error, 1)
+		c := start(t, Config{BodyStall: 4 * unit, Handler: func(e exchange.Exchange) {
+			body, err := io.ReadAll(e.Request().Body)
+			if len(body) != 5 {
+				t.Errorf("%d bytes have come", len(body))
+			}
+			failed <- err
+			e.Respond(408, nil, 0)
+		}}).dial(t)
+		c.request(1, false, post...)
+		tick := time.NewTicker(unit)
+		defer tick.Stop()
+		for range 5 { // longer than the limit in all
+			<-tick.C
+			c.WriteData(1, false, []byte("x"))
 		}
-		failed <- err
-		e.Respond(408, nil, 0)
-	}}).dial(t)
-	c.request(1, false, post...)
-	tick := time.NewTicker(short)
-	defer tick.Stop()
-	for range 5 { // longer than the limit in all
-		<-tick.C
-		c.WriteData(1, false, []byte("x"))
-	}
-	if err := receive(t, failed); !errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Errorf("got %v", err)
-	}
-	if head, _, _ := c.answer(1); head.get(":status") != "408" {
-		t.Errorf("got %v", head)
-	}
+		if err := receive(t, failed); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("got %v", err)
+		}
+		if head, _, _ := c.answer(1); head.get(":status") != "408" {
+			t.Errorf("got %v", head)
+		}
+	})
 }
 
 func TestSlowHeadsAreCutOff(t *testing.T) {
@@ -186,8 +189,8 @@ func TestSlowHeadsAreCutOff(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c := start(t, config).connect(t)
-			begun := time.Now()
+			s, begun := start(t, config), time.Now()
+			c := s.connect(t)
 			send(c)
 			c.goaway()
 			if d := time.Since(begun); d < config.HeadTimeout || d > patience/2 {
@@ -198,22 +201,24 @@ func TestSlowHeadsAreCutOff(t *testing.T) {
 }
 
 func TestIdleConnectionsGoInGoodOrder(t *testing.T) {
-	c := start(t, Config{Handler: ok, IdleTimeout: 2 * short}).dial(t)
-	c.request(1, true, get...)
-	c.answer(1)
-	if e := c.want("goaway", 0); e.number != 1<<31-1 || e.code != http2.ErrCodeNo {
-		t.Errorf("first %v", e)
-	}
-	ping := c.want("ping", 0)
-	c.request(3, true, get...) // on its way when the client was told
-	c.answer(3)
-	c.WritePing(true, [8]byte([]byte(ping.data)))
-	if e := c.want("goaway", 0); e.number != 3 || e.code != http2.ErrCodeNo {
-		t.Errorf("second %v", e)
-	}
-	if e := c.next(); e.kind != "closed" {
-		t.Errorf("then %v", e)
-	}
+	calm.Try(t, func(t testing.TB, unit time.Duration) {
+		c := start(t, Config{Handler: ok, IdleTimeout: 2 * unit}).dial(t)
+		c.request(1, true, get...)
+		c.answer(1)
+		if e := c.want("goaway", 0); e.number != 1<<31-1 || e.code != http2.ErrCodeNo {
+			t.Errorf("first %v", e)
+		}
+		ping := c.want("ping", 0)
+		c.request(3, true, get...) // on its way when the client was told
+		c.answer(3)
+		c.WritePing(true, [8]byte([]byte(ping.data)))
+		if e := c.want("goaway", 0); e.number != 3 || e.code != http2.ErrCodeNo {
+			t.Errorf("second %v", e)
+		}
+		if e := c.next(); e.kind != "closed" {
+			t.Errorf("then %v", e)
+		}
+	})
 }
 
 // TestPingsKeepNoIdleConnection sends them faster than any read is overdue.
@@ -241,53 +246,57 @@ func TestPingsKeepNoIdleConnection(t *testing.T) {
 }
 
 func TestABusyConnectionIsNotIdle(t *testing.T) {
-	h, exchanges, release := held()
-	c := start(t, Config{Handler: h, IdleTimeout: short}).dial(t)
-	c.request(1, true, get...)
-	receive(t, exchanges)
-	<-time.After(6 * short)
-	close(release)
-	c.answer(1)
+	calm.Try(t, func(t testing.TB, unit time.Duration) {
+		h, exchanges, release := held()
+		c := start(t, Config{Handler: h, IdleTimeout: unit}).dial(t)
+		c.request(1, true, get...)
+		receive(t, exchanges)
+		<-time.After(6 * unit)
+		close(release)
+		c.answer(1)
+	})
 }
 
 func TestShutdownWaitsForRequests(t *testing.T) {
-	h, exchanges, release := held()
-	s := serve(t, h)
-	c := s.dial(t)
-	c.request(1, true, get...)
-	receive(t, exchanges)
-	done := make(chan error, 1)
-	go func() { done <- s.Shutdown(within(t, patience)) }()
-	c.want("goaway", 0)
-	ping := c.want("ping", 0)
-	c.request(3, true, get...)
-	receive(t, exchanges)
-	c.WritePing(true, [8]byte([]byte(ping.data)))
-	if e := c.want("goaway", 0); e.number != 3 {
-		t.Errorf("got %v", e)
-	}
-	c.request(5, true, get...) // too late: nobody looks at it
-	select {
-	case err := <-done:
-		t.Fatalf("it has not waited: %v", err)
-	case <-time.After(short):
-	}
-	close(release)
-	ends := 0
-	for e := c.next(); e.kind != "closed"; e = c.next() {
-		if e.stream == 5 {
+	calm.Try(t, func(t testing.TB, unit time.Duration) {
+		h, exchanges, release := held()
+		s := serve(t, h)
+		c := s.dial(t)
+		c.request(1, true, get...)
+		receive(t, exchanges)
+		done := make(chan error, 1)
+		go func() { done <- s.Shutdown(within(t, patience)) }()
+		c.want("goaway", 0)
+		ping := c.want("ping", 0)
+		c.request(3, true, get...)
+		receive(t, exchanges)
+		c.WritePing(true, [8]byte([]byte(ping.data)))
+		if e := c.want("goaway", 0); e.number != 3 {
 			t.Errorf("got %v", e)
 		}
-		if e.end {
-			ends++
+		c.request(5, true, get...) // too late: nobody looks at it
+		select {
+		case err := <-done:
+			t.Fatalf("it has not waited: %v", err)
+		case <-time.After(unit):
 		}
-	}
-	if err := receive(t, done); err != nil || ends != 2 {
-		t.Errorf("%d responses have ended, %v", ends, err)
-	}
-	if late := s.connect(t); late.next().kind != "closed" {
-		t.Error("it serves another connection")
-	}
+		close(release)
+		ends := 0
+		for e := c.next(); e.kind != "closed"; e = c.next() {
+			if e.stream == 5 {
+				t.Errorf("got %v", e)
+			}
+			if e.end {
+				ends++
+			}
+		}
+		if err := receive(t, done); err != nil || ends != 2 {
+			t.Errorf("%d responses have ended, %v", ends, err)
+		}
+		if late := s.connect(t); late.next().kind != "closed" {
+			t.Error("it serves another connection")
+		}
+	})
 }
 
 func TestShutdownCutsOffWhatDoesNotEnd(t *testing.T) {
@@ -343,35 +352,37 @@ func TestConnectionCloseAndMaxRequestsRetire(t *testing.T) {
 }
 
 func TestIdleConnectionsAreDismissed(t *testing.T) {
-	h, exchanges, release := held()
-	s := serve(t, h)
-	busy := s.dial(t)
-	busy.request(1, true, get...)
-	receive(t, exchanges)
-	begun := time.Now()
-	idle := s.dial(t)
-	idle.WritePing(false, [8]byte{})
-	idle.want("pong", 0)
-	var dismissals []func() bool
-	s.EachIdle(func(since time.Time, dismiss func() bool) {
-		if since.Before(begun) || since.After(time.Now()) {
-			t.Errorf("idle since %v", since)
+	calm.Try(t, func(t testing.TB, _ time.Duration) {
+		h, exchanges, release := held()
+		s := serve(t, h)
+		busy := s.dial(t)
+		busy.request(1, true, get...)
+		receive(t, exchanges)
+		begun := time.Now()
+		idle := s.dial(t)
+		idle.WritePing(false, [8]byte{})
+		idle.want("pong", 0)
+		var dismissals []func() bool
+		s.EachIdle(func(since time.Time, dismiss func() bool) {
+			if since.Before(begun) || since.After(time.Now()) {
+				t.Errorf("idle since %v", since)
+			}
+			dismissals = append(dismissals, dismiss)
+		})
+		if len(dismissals) != 1 {
+			t.Fatalf("%d are idle", len(dismissals))
 		}
-		dismissals = append(dismissals, dismiss)
+		if !dismissals[0]() || dismissals[0]() {
+			t.Error("it is not dismissed once")
+		}
+		if e := idle.goaway(); e.number != 0 || e.code != http2.ErrCodeNo {
+			t.Errorf("got %v", e)
+		}
+		eventually(t, "it is gone, although its client does nothing", func() bool { return s.Count() == 1 })
+		if d := time.Since(begun); d > lingerTime/2 {
+			t.Errorf("after %v", d)
+		}
+		close(release)
+		busy.answer(1)
 	})
-	if len(dismissals) != 1 {
-		t.Fatalf("%d are idle", len(dismissals))
-	}
-	if !dismissals[0]() || dismissals[0]() {
-		t.Error("it is not dismissed once")
-	}
-	if e := idle.goaway(); e.number != 0 || e.code != http2.ErrCodeNo {
-		t.Errorf("got %v", e)
-	}
-	eventually(t, "it is gone, although its client does nothing", func() bool { return s.Count() == 1 })
-	if d := time.Since(begun); d > lingerTime/2 {
-		t.Errorf("after %v", d)
-	}
-	close(release)
-	busy.answer(1)
 }

@@ -3,6 +3,7 @@ package ingress
 import (
 	"errors"
 	"net"
+	"os"
 	"syscall"
 	"time"
 
@@ -20,12 +21,16 @@ const (
 // the listener. Where there is no room, or no descriptor, those that are idle make
 // it; while there are none, new connections wait here and in the kernel's queue.
 func (s *Server) accept(listener net.Listener) error {
+	extensions := 0
 	for {
 		socket, err := listener.Accept()
 		var network net.Error
 		switch {
 		case err == nil:
 			s.admit(socket)
+		case errors.Is(err, os.ErrDeadlineExceeded) && extensions < mostExtensions && queued(listener):
+			extensions++
+			closeSoon(listener)
 		case s.draining.Load() || !errors.As(err, &network) || !network.Temporary():
 			return err
 		case NoDescriptor(err) && s.crowd.FreeDescriptor():
@@ -35,6 +40,17 @@ func (s *Server) accept(listener net.Listener) error {
 			time.Sleep(retryPause)
 		}
 	}
+}
+
+// queued reports whether the kernel has connections for a listener whose time is
+// up: on a busy machine that can be over before it was used.
+func queued(listener net.Listener) bool {
+	l, ok := listener.(syscall.Conn)
+	if !ok {
+		return false
+	}
+	raw, err := l.SyscallConn()
+	return err == nil && readable(raw)
 }
 
 // NoDescriptor tells the errors of a process, or a machine, that has as many

@@ -21,8 +21,10 @@ const (
 	// could as well meet a port that is closed.
 	shutdownQuiet = 500 * time.Millisecond
 	// backlogTime is how long connections are still accepted that the kernel has
-	// opened for us.
-	backlogTime = 20 * time.Millisecond
+	// opened for us, and mostExtensions how often there is as much again for those
+	// that are left: where new ones keep coming, some come too late in any case.
+	backlogTime    = 20 * time.Millisecond
+	mostExtensions = 10
 )
 
 // Retire begins the departure of a server that has a successor. Its listeners

@@ -25,7 +25,7 @@ func fields(pairs ...string) exchange.Header {
 }
 
 // respond serves one fixed response.
-func respond(t *testing.T, status int, header exchange.Header, length int64, body string) *site {
+func respond(t testing.TB, status int, header exchange.Header, length int64, body string) *site {
 	return serve(t, func(e exchange.Exchange) {
 		e.Respond(status, header, length)
 		if body != "" {

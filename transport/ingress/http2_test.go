@@ -33,7 +33,7 @@ func fetch(t *testing.T, web *http.Client, r *http.Request) (*http.Response, str
 	return response, string(body), err
 }
 
-func request(t *testing.T, method, url string, body io.Reader) *http.Request {
+func request(t testing.TB, method, url string, body io.Reader) *http.Request {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), method, url, body)
 	if err != nil {

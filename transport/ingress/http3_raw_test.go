@@ -13,11 +13,12 @@ import (
 	"github.com/quic-go/quic-go"
 	"github.com/quic-go/quic-go/quicvarint"
 
+	"kamal-proxy/transport/calm"
 	"kamal-proxy/transport/exchange"
 )
 
 // raw3 is a connection on which a test sends what it wants.
-func raw3(t *testing.T, s *site3) *quic.Conn {
+func raw3(t testing.TB, s *site3) *quic.Conn {
 	t.Helper()
 	// Its pings find out that the connection was closed where that packet was lost.
 	conn, err := quic.DialAddr(t.Context(), s.addr, clientTLS("example.com"), &quic.Config{KeepAlivePeriod: 200 * time.Millisecond})
@@ -44,7 +45,7 @@ func head3(pairs ...string) []byte {
 }
 
 // open3 begins a stream with these bytes.
-func open3(t *testing.T, conn *quic.Conn, data []byte) *quic.Stream {
+func open3(t testing.TB, conn *quic.Conn, data []byte) *quic.Stream {
 	t.Helper()
 	stream, err := conn.OpenStreamSync(t.Context())
 	if err != nil {
@@ -172,18 +173,20 @@ func TestHTTP3MalformedBodies(t *testing.T) {
 // A client that does not say whether its request has a body is not waited for
 // without end, and one that never ends its head keeps no connection.
 func TestHTTP3SlowHeads(t *testing.T) {
-	s := start3(t, Config{HeadTimeout: 50 * time.Millisecond, IdleTimeout: 200 * time.Millisecond, Handler: func(exchange.Exchange) {
-		t.Error("half a request was served")
-	}})
-	whole := head3(":method", "GET", ":scheme", "https", ":authority", "h", ":path", "/")
-	if got := status3(open3(t, raw3(t, s), whole)); !strings.Contains(got, "canceled by remote") {
-		t.Errorf("an open end got %q", got)
-	}
-	conn := raw3(t, s)
-	if got := status3(open3(t, conn, whole[:len(whole)-1])); !strings.Contains(got, "0x100") { // H3_NO_ERROR
-		t.Errorf("half a head got %q", got)
-	}
-	receive(t, conn.Context().Done())
+	calm.Try(t, func(t testing.TB, unit time.Duration) {
+		s := start3(t, Config{HeadTimeout: unit, IdleTimeout: 4 * unit, Handler: func(exchange.Exchange) {
+			t.Error("half a request was served")
+		}})
+		whole := head3(":method", "GET", ":scheme", "https", ":authority", "h", ":path", "/")
+		if got := status3(open3(t, raw3(t, s), whole)); !strings.Contains(got, "canceled by remote") {
+			t.Errorf("an open end got %q", got)
+		}
+		conn := raw3(t, s)
+		if got := status3(open3(t, conn, whole[:len(whole)-1])); !strings.Contains(got, "0x100") { // H3_NO_ERROR
+			t.Errorf("half a head got %q", got)
+		}
+		receive(t, conn.Context().Done())
+	})
 }
 
 // Requests that are cancelled faster than they end are not more at once for

@@ -31,7 +31,7 @@ type site3 struct {
 }
 
 // start3 serves HTTP/3 on a free port until the test ends.
-func start3(t *testing.T, config Config) *site3 {
+func start3(t testing.TB, config Config) *site3 {
 	t.Helper()
 	conn, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	if err != nil {
@@ -65,13 +65,13 @@ func clientTLS(name string) *tls.Config {
 }
 
 // serve3 serves handler over HTTP/3 and gives a client for it.
-func serve3(t *testing.T, handler Handler) (*site3, *http.Client) {
+func serve3(t testing.TB, handler Handler) (*site3, *http.Client) {
 	t.Helper()
 	s := start3(t, Config{Handler: handler})
 	return s, client3(t)
 }
 
-func client3(t *testing.T) *http.Client {
+func client3(t testing.TB) *http.Client {
 	transport := &http3.Transport{TLSClientConfig: clientTLS("example.com"), DisableCompression: true}
 	t.Cleanup(func() { transport.Close() })
 	return &http.Client{Transport: transport, Timeout: patience}

@@ -25,7 +25,7 @@ import (
 )
 
 // patience is how long a test waits for what must happen.
-const patience = 5 * time.Second
+const patience = 30 * time.Second
 
 // site is a server under test.
 type site struct {
@@ -35,7 +35,7 @@ type site struct {
 }
 
 // start serves handler on a free port until the test ends.
-func start(t *testing.T, config Config) *site {
+func start(t testing.TB, config Config) *site {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -57,16 +57,16 @@ func start(t *testing.T, config Config) *site {
 	return &site{s, listener.Addr().String(), log}
 }
 
-func serve(t *testing.T, handler Handler) *site { return start(t, Config{Handler: handler}) }
+func serve(t testing.TB, handler Handler) *site { return start(t, Config{Handler: handler}) }
 
 // client is a raw connection.
 type client struct {
-	*testing.T
+	testing.TB
 	net.Conn
 	*bufio.Reader
 }
 
-func (s *site) dial(t *testing.T) *client {
+func (s *site) dial(t testing.TB) *client {
 	t.Helper()
 	conn, err := net.Dial("tcp", s.addr)
 	if err != nil {
@@ -109,7 +109,7 @@ func (c *client) rest() (string, error) {
 }
 
 // ask sends one request on a connection of its own and returns all that comes.
-func (s *site) ask(t *testing.T, request string) string {
+func (s *site) ask(t testing.TB, request string) string {
 	t.Helper()
 	c := s.dial(t)
 	c.send(request)
@@ -137,7 +137,7 @@ func seen() (Handler, <-chan exchange.Request) {
 	}, requests
 }
 
-func receive[T any](t *testing.T, from <-chan T) T {
+func receive[T any](t testing.TB, from <-chan T) T {
 	t.Helper()
 	select {
 	case v := <-from:
@@ -149,7 +149,7 @@ func receive[T any](t *testing.T, from <-chan T) T {
 }
 
 // within polls until condition holds.
-func within(t *testing.T, what string, condition func() bool) {
+func within(t testing.TB, what string, condition func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(patience); !condition(); {
 		if time.Now().After(deadline) {
@@ -159,7 +159,7 @@ func within(t *testing.T, what string, condition func() bool) {
 	}
 }
 
-func contains(t *testing.T, text string, parts ...string) {
+func contains(t testing.TB, text string, parts ...string) {
 	t.Helper()
 	for _, part := range parts {
 		if !strings.Contains(text, part) {
@@ -168,7 +168,7 @@ func contains(t *testing.T, text string, parts ...string) {
 	}
 }
 
-func lacks(t *testing.T, text string, parts ...string) {
+func lacks(t testing.TB, text string, parts ...string) {
 	t.Helper()
 	for _, part := range parts {
 		if strings.Contains(strings.ToLower(text), strings.ToLower(part)) {
@@ -214,12 +214,12 @@ var certificate = sync.OnceValue(func() tls.Certificate {
 })
 
 // secure serves handler over TLS and gives a client that speaks HTTP/2 to it.
-func secure(t *testing.T, handler Handler) (*site, *http.Client) {
+func secure(t testing.TB, handler Handler) (*site, *http.Client) {
 	t.Helper()
 	return startSecure(t, Config{Handler: handler})
 }
 
-func startSecure(t *testing.T, config Config) (*site, *http.Client) {
+func startSecure(t testing.TB, config Config) (*site, *http.Client) {
 	t.Helper()
 	config.TLS = TLSConfig(func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 		c := certificate()

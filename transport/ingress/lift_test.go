@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"kamal-proxy/transport/calm"
 	"kamal-proxy/transport/exchange"
 	"kamal-proxy/transport/socket"
 )
@@ -22,7 +23,7 @@ func TestABodyInAPipe(t *testing.T) {
 		took  time.Duration
 	}
 	ended := make(chan outcome, 1)
-	s := start(t, Config{BodyStall: 4 * short, Handler: func(e exchange.Exchange) {
+	handler := func(e exchange.Exchange) {
 		pipe := socket.NewPipe()
 		if pipe == nil {
 			t.Error("there are no pipes to be had")
@@ -42,7 +43,7 @@ func TestABodyInAPipe(t *testing.T) {
 		o.rest, o.took = string(rest), time.Since(since)
 		ended <- o
 		e.Respond(200, nil, 0)
-	}})
+	}
 	for _, c := range []struct {
 		name  string
 		parts []string
@@ -53,30 +54,32 @@ func TestABodyInAPipe(t *testing.T) {
 		{"stalled", []string{"xx", "yyy"}, outcome{moved: 5, err: os.ErrDeadlineExceeded}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			conn := s.dial(t)
-			head := "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\n"
-			if first, together := strings.CutPrefix(c.parts[0], "\r\n"); together {
-				conn.send(head + first)
-			} else {
-				conn.send(head)
-				for _, part := range c.parts {
-					time.Sleep(short) // apart on the wire
-					conn.send(part)
+			calm.Try(t, func(t testing.TB, unit time.Duration) {
+				conn := start(t, Config{BodyStall: 4 * unit, Handler: handler}).dial(t)
+				head := "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\n"
+				if first, together := strings.CutPrefix(c.parts[0], "\r\n"); together {
+					conn.send(head + first)
+				} else {
+					conn.send(head)
+					for _, part := range c.parts {
+						time.Sleep(unit) // apart on the wire
+						conn.send(part)
+					}
 				}
-			}
-			got := receive(t, ended)
-			if got.moved != c.want.moved || got.rest != c.want.rest || !errors.Is(got.err, c.want.err) {
-				t.Errorf("got %+v, want %+v", got, c.want)
-			}
-			if got.took > 7*short {
-				t.Errorf("it was waited for %v, the limit is %v", got.took, 4*short)
-			}
-			contains(t, conn.head(), "200")
-			if c.want.err == nil {
-				conn.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
-				receive(t, ended)
+				got := receive(t, ended)
+				if got.moved != c.want.moved || got.rest != c.want.rest || !errors.Is(got.err, c.want.err) {
+					t.Errorf("got %+v, want %+v", got, c.want)
+				}
+				if got.took > 7*unit {
+					t.Errorf("it was waited for %v, the limit is %v", got.took, 4*unit)
+				}
 				contains(t, conn.head(), "200")
-			}
+				if c.want.err == nil {
+					conn.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+					receive(t, ended)
+					contains(t, conn.head(), "200")
+				}
+			})
 		})
 	}
 }

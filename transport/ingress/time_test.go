@@ -14,103 +14,114 @@ import (
 	"testing"
 	"time"
 
+	"kamal-proxy/transport/calm"
 	"kamal-proxy/transport/exchange"
 )
 
 const short = 50 * time.Millisecond
 
 func TestASlowHeadIsAnsweredAndCutOff(t *testing.T) {
-	s := start(t, Config{Handler: ok, HeadTimeout: 2 * short})
-	c := s.dial(t)
-	c.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
-	c.answer()
-	begun := time.Now()
-	stop := make(chan struct{})
-	defer close(stop)
-	go func() { // byte after byte: that it goes on does not give it more time
-		for _, b := range "GET / HTTP/1.1\r\nX: " + strings.Repeat("x", 1000) {
-			select {
-			case <-stop:
-				return
-			case <-time.After(short / 10):
-				if _, err := c.Conn.Write([]byte{byte(b)}); err != nil {
+	calm.Try(t, func(t testing.TB, unit time.Duration) {
+		s := start(t, Config{Handler: ok, HeadTimeout: 2 * unit})
+		c := s.dial(t)
+		c.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+		c.answer()
+		begun := time.Now()
+		stop := make(chan struct{})
+		defer close(stop)
+		go func() { // byte after byte: that it goes on does not give it more time
+			for _, b := range "GET / HTTP/1.1\r\nX: " + strings.Repeat("x", 1000) {
+				select {
+				case <-stop:
 					return
+				case <-time.After(unit / 10):
+					if _, err := c.Conn.Write([]byte{byte(b)}); err != nil {
+						return
+					}
 				}
 			}
+		}()
+		contains(t, c.head(), "HTTP/1.1 408 ", "Connection: close\r\n")
+		if d := time.Since(begun); d > patience/2 {
+			t.Errorf("after %v", d)
 		}
-	}()
-	contains(t, c.head(), "HTTP/1.1 408 ", "Connection: close\r\n")
-	if d := time.Since(begun); d > patience/2 {
-		t.Errorf("after %v", d)
-	}
+	})
 }
 
 func TestAnIdleConnectionIsClosedInSilence(t *testing.T) {
-	s := start(t, Config{Handler: ok, IdleTimeout: short})
-	c := s.dial(t)
-	if answer, err := c.rest(); answer != "" || err != nil {
-		t.Errorf("got %q, %v", answer, err)
-	}
-	c = s.dial(t)
-	c.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
-	c.answer()
-	if answer, err := c.rest(); answer != "" || err != nil {
-		t.Errorf("after a request %q, %v", answer, err)
-	}
+	calm.Try(t, func(t testing.TB, unit time.Duration) {
+		s := start(t, Config{Handler: ok, IdleTimeout: unit})
+		c := s.dial(t)
+		if answer, err := c.rest(); answer != "" || err != nil {
+			t.Errorf("got %q, %v", answer, err)
+		}
+		c = s.dial(t)
+		c.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+		c.answer()
+		if answer, err := c.rest(); answer != "" || err != nil {
+			t.Errorf("after a request %q, %v", answer, err)
+		}
+	})
 }
 
 func TestAStalledBodyFailsItsRead(t *testing.T) {
-	failed := make(chan error, 1)
-	s := start(t, Config{BodyStall: 4 * short, Handler: func(e exchange.Exchange) {
-		body, err := io.ReadAll(e.Request().Body)
-		if len(body) != 5 {
-			t.Errorf("%d bytes have come", len(body))
+	calm.Try(t, func(t testing.TB, unit time.Duration) {
+		failed := make(chan error, 1)
+		s := start(t, Config{BodyStall: 4 * unit, Handler: func(e exchange.Exchange) {
+			body, err := io.ReadAll(e.Request().Body)
+			if len(body) != 5 {
+				t.Errorf("%d bytes have come", len(body))
+			}
+			failed <- err
+			e.Respond(408, nil, 0)
+		}})
+		c := s.dial(t)
+		c.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\n")
+		for range 5 { // longer than the limit in all
+			time.Sleep(unit)
+			c.send("x")
 		}
-		failed <- err
-		e.Respond(408, nil, 0)
-	}})
-	c := s.dial(t)
-	c.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\n")
-	for range 5 { // longer than the limit in all
-		time.Sleep(short)
-		c.send("x")
-	}
-	if err := receive(t, failed); !errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Errorf("got %v", err)
-	}
-	contains(t, c.head(), "408", "Connection: close\r\n")
+		if err := receive(t, failed); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("got %v", err)
+		}
+		contains(t, c.head(), "408", "Connection: close\r\n")
+	})
 }
 
 func TestNoLimitForResponses(t *testing.T) {
-	all := Config{HeadTimeout: short, IdleTimeout: short, BodyStall: short}
-	all.Handler = func(e exchange.Exchange) {
-		time.Sleep(3 * short)
-		e.Respond(200, nil, -1)
-		e.Flush()
-		time.Sleep(3 * short)
-		io.WriteString(e, "late")
-	}
-	s := start(t, all)
-	contains(t, s.ask(t, get), "4\r\nlate\r\n0\r\n\r\n")
+	calm.Try(t, func(t testing.TB, unit time.Duration) {
+		all := Config{HeadTimeout: unit, IdleTimeout: unit, BodyStall: unit}
+		all.Handler = func(e exchange.Exchange) {
+			time.Sleep(3 * unit)
+			e.Respond(200, nil, -1)
+			e.Flush()
+			time.Sleep(3 * unit)
+			io.WriteString(e, "late")
+		}
+		s := start(t, all)
+		contains(t, s.ask(t, get), "4\r\nlate\r\n0\r\n\r\n")
 
-	all.Handler = echo(t, nil)
-	c := start(t, all).dial(t)
-	c.send(websocket)
-	c.head()
-	time.Sleep(3 * short)
-	c.send("late")
-	if _, err := io.ReadFull(c, make([]byte, 4)); err != nil {
-		t.Errorf("a tunnel was cut: %v", err)
-	}
+		all.Handler = echo(t, nil)
+		c := start(t, all).dial(t)
+		c.send(websocket)
+		c.head()
+		time.Sleep(3 * unit)
+		c.send("late")
+		if _, err := io.ReadFull(c, make([]byte, 4)); err != nil {
+			t.Errorf("a tunnel was cut: %v", err)
+		}
+	})
 }
 
 func TestASlowHandshakeIsCutOff(t *testing.T) {
-	s := start(t, Config{Handler: ok, HeadTimeout: short, TLS: TLSConfig(nil)})
-	c := s.dial(t)
-	c.send("\x16")
-	if answer, err := c.rest(); answer != "" || err != nil {
-		t.Errorf("got %q, %v", answer, err)
-	}
+	calm.Try(t, func(t testing.TB, unit time.Duration) {
+		s := start(t, Config{Handler: ok, HeadTimeout: unit, TLS: TLSConfig(nil)})
+		c := s.dial(t)
+		c.send("\x16")
+		if answer, err := c.rest(); answer != "" || err != nil {
+			t.Errorf("got %q, %v", answer, err)
+		}
+	})
 }
 
 func TestPlainHTTPToTheTLSPortIsTold(t *testing.T) {
@@ -181,33 +192,35 @@ func TestTooManyConnections(t *testing.T) {
 }
 
 func TestShutdownClosesIdleConnections(t *testing.T) {
-	s := serve(t, ok)
-	fresh, used := s.dial(t), s.dial(t)
-	used.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
-	used.answer()
-	within(t, "both are open", func() bool { return s.conns.count() == 2 })
-	begun := time.Now()
-	if err := s.Shutdown(context.Background()); err != nil {
-		t.Error(err)
-	}
-	if d := time.Since(begun); d > time.Second {
-		t.Errorf("it took %v", d)
-	}
-	for _, c := range []*client{fresh, used} {
-		if answer, err := c.rest(); answer != "" || err != nil {
-			t.Errorf("got %q, %v", answer, err)
+	calm.Try(t, func(t testing.TB, _ time.Duration) {
+		s := serve(t, ok)
+		fresh, used := s.dial(t), s.dial(t)
+		used.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+		used.answer()
+		within(t, "both are open", func() bool { return s.conns.count() == 2 })
+		begun := time.Now()
+		if err := s.Shutdown(context.Background()); err != nil {
+			t.Error(err)
 		}
-	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := s.Serve(listener); err != nil {
-		t.Errorf("Serve after Shutdown: %v", err)
-	}
-	if listener.Close() == nil {
-		t.Error("a listener that came too late stayed open")
-	}
+		if d := time.Since(begun); d > time.Second {
+			t.Errorf("it took %v", d)
+		}
+		for _, c := range []*client{fresh, used} {
+			if answer, err := c.rest(); answer != "" || err != nil {
+				t.Errorf("got %q, %v", answer, err)
+			}
+		}
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Serve(listener); err != nil {
+			t.Errorf("Serve after Shutdown: %v", err)
+		}
+		if listener.Close() == nil {
+			t.Error("a listener that came too late stayed open")
+		}
+	})
 }
 
 func TestShutdownTellsPipelinersToCloseAndLosesNoAnswer(t *testing.T) {
@@ -241,7 +254,7 @@ func TestShutdownTellsPipelinersToCloseAndLosesNoAnswer(t *testing.T) {
 func TestHandshakesTakeTurns(t *testing.T) {
 	for _, desks := range []int{2, 4} {
 		done := make(chan struct{})
-		key := &slowKey{Signer: certificate().PrivateKey.(crypto.Signer)}
+		key := &slowKey{Signer: certificate().PrivateKey.(crypto.Signer), expected: int32(desks)}
 		s := start(t, Config{Handler: ok, Crowd: NewCrowd(CrowdLimits{Handshakes: desks}), TLS: TLSConfig(func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 			if hello.ServerName == "wait.example" {
 				<-done
@@ -278,9 +291,11 @@ func TestHandshakesTakeTurns(t *testing.T) {
 	}
 }
 
-// slowKey tells how many sign at once.
+// slowKey tells how many sign at once. The first wait for those expected to, and
+// each takes some time, in which one more could come.
 type slowKey struct {
 	crypto.Signer
+	expected  int32
 	now, most atomic.Int32
 }
 
@@ -288,6 +303,9 @@ func (k *slowKey) Sign(rand io.Reader, digest []byte, opts crypto.SignerOpts) ([
 	now := k.now.Add(1)
 	defer k.now.Add(-1)
 	for most := k.most.Load(); now > most && !k.most.CompareAndSwap(most, now); most = k.most.Load() {
+	}
+	for end := time.Now().Add(patience / 4); k.most.Load() < k.expected && time.Now().Before(end); {
+		time.Sleep(time.Millisecond)
 	}
 	time.Sleep(short)
 	return k.Signer.Sign(rand, digest, opts)

@@ -16,7 +16,7 @@ import (
 const websocket = "GET /ws HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
 
 // echo upgrades, and sends back what comes until it ends.
-func echo(t *testing.T, header exchange.Header) Handler {
+func echo(t testing.TB, header exchange.Header) Handler {
 	return func(e exchange.Exchange) {
 		tunnel, err := e.Upgrade(header)
 		if err != nil {

@@ -285,13 +285,16 @@ func TestWhatMayBeSentToAnotherTarget(t *testing.T) {
 }
 
 // hurried is a context of a request that can go elsewhere.
-type hurried struct{ context.Context }
+type hurried struct {
+	context.Context
+	connect time.Duration
+}
 
-func (hurried) ConnectWithin() time.Duration { return 20 * time.Millisecond }
+func (h hurried) ConnectWithin() time.Duration { return h.connect }
 
 func TestAConnectionMayTakeLessTimeWhereThereIsAnotherTarget(t *testing.T) {
 	u := target(t, upstream.Options{Address: "x", ResponseTimeout: time.Minute, DialContext: waitForEnd})
-	_, err := u.Send(hurried{context.Background()}, get("/"), nil)
+	_, err := u.Send(hurried{context.Background(), 20 * time.Millisecond}, get("/"), nil)
 	var unanswered *upstream.UnansweredError
 	if !errors.As(err, &unanswered) || !unanswered.Unsent || !errors.Is(err, upstream.ErrUnreachable) {
 		t.Errorf("it ended with %v", err)
@@ -305,7 +308,7 @@ func TestADeadlineCountsAsTheResponseTimeout(t *testing.T) {
 		io.ReadAll(p.in)
 	})
 	u := target(t, upstream.Options{Address: address, ResponseTimeout: time.Minute})
-	ctx := until{hurried{context.Background()}, time.Now().Add(50 * time.Millisecond)}
+	ctx := until{hurried{context.Background(), patience}, time.Now().Add(50 * time.Millisecond)}
 	_, err := u.Send(ctx, get("/"), nil)
 	if !errors.Is(err, upstream.ErrTimeout) {
 		t.Errorf("it ended with %v", err)

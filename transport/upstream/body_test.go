@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"kamal-proxy/transport/calm"
 	"kamal-proxy/transport/exchange"
 	"kamal-proxy/transport/upstream"
 )
@@ -59,7 +60,7 @@ func TestBodiesOfAllSizesAreEchoed(t *testing.T) {
 		io.Copy(w, r.Body) // answers while it reads
 	}))
 	defer server.Close()
-	u := target(t, upstream.Options{Address: server.Listener.Addr().String(), ResponseTimeout: 10 * time.Second})
+	u := target(t, upstream.Options{Address: server.Listener.Addr().String(), ResponseTimeout: patience})
 	random := make([]byte, 8<<20)
 	rand.New(rand.NewSource(1)).Read(random)
 	for _, size := range []int{1, 1000, 4096, 64<<10 - 1, 64 << 10, 64<<10 + 1, 200_000, 8 << 20} {
@@ -111,18 +112,20 @@ func TestEarlyAnswerDoesNotWaitForTheBody(t *testing.T) {
 
 // The time limit is the target's: it does not run while the client is slow.
 func TestSlowClientIsNotASlowTarget(t *testing.T) {
-	address := listen(t, func(_ int, p *peer) {
-		p.head()
-		p.body(len("3\r\nabc\r\n3\r\ndef\r\n0\r\n\r\n"))
-		p.say(okay)
+	calm.Try(t, func(t testing.TB, unit time.Duration) {
+		address := listen(t, func(_ int, p *peer) {
+			p.head()
+			p.body(len("3\r\nabc\r\n3\r\ndef\r\n0\r\n\r\n"))
+			p.say(okay)
+		})
+		u := target(t, upstream.Options{Address: address, ResponseTimeout: 2 * unit})
+		body := newSlowBody()
+		body.parts <- "abc"
+		time.AfterFunc(6*unit, func() { body.parts <- "def"; close(body.parts) })
+		if status, _ := send(t, u, chunkedPost(body)); status != 200 {
+			t.Errorf("got %d", status)
+		}
 	})
-	u := target(t, upstream.Options{Address: address, ResponseTimeout: 100 * time.Millisecond})
-	body := newSlowBody()
-	body.parts <- "abc"
-	time.AfterFunc(300*time.Millisecond, func() { body.parts <- "def"; close(body.parts) })
-	if status, _ := send(t, u, chunkedPost(body)); status != 200 {
-		t.Errorf("got %d", status)
-	}
 }
 
 func TestTargetThatStopsReadingTimesOut(t *testing.T) {
@@ -184,22 +187,24 @@ func TestExpectContinue(t *testing.T) {
 		}, 417, "error: EOF", false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			got := make(chan string, 1)
-			address := listen(t, func(_ int, p *peer) {
-				p.head()
-				got <- c.target(p)
-				p.say(okay)
+			calm.Try(t, func(t testing.TB, _ time.Duration) {
+				got := make(chan string, 1)
+				address := listen(t, func(_ int, p *peer) {
+					p.head()
+					got <- c.target(p)
+					p.say(okay)
+				})
+				r := post("abc")
+				r.Header.Add("Expect", "100-continue")
+				started := time.Now()
+				status, _ := send(t, target(t, upstream.Options{Address: address, ResponseTimeout: patience}), r)
+				if body := <-got; status != c.status || body != c.body {
+					t.Errorf("got %d, the target read %q", status, body)
+				}
+				if slow := time.Since(started) > 900*time.Millisecond; slow != c.slow {
+					t.Errorf("it took %v", time.Since(started))
+				}
 			})
-			r := post("abc")
-			r.Header.Add("Expect", "100-continue")
-			started := time.Now()
-			status, _ := send(t, target(t, upstream.Options{Address: address, ResponseTimeout: 10 * time.Second}), r)
-			if body := <-got; status != c.status || body != c.body {
-				t.Errorf("got %d, the target read %q", status, body)
-			}
-			if slow := time.Since(started) > 900*time.Millisecond; slow != c.slow {
-				t.Errorf("it took %v", time.Since(started))
-			}
 		})
 	}
 }
@@ -214,9 +219,13 @@ func TestEndOfTheContextEndsTheRequest(t *testing.T) {
 		<-release
 	})
 	gone := errors.New("gone")
-	cut := func() context.Context {
+	uncut := func() (ctx context.Context, cut func()) {
 		ctx, cancel := context.WithCancelCause(context.Background())
-		time.AfterFunc(50*time.Millisecond, func() { cancel(gone) })
+		return ctx, func() { time.AfterFunc(50*time.Millisecond, func() { cancel(gone) }) }
+	}
+	cut := func() context.Context {
+		ctx, soon := uncut()
+		soon()
 		return ctx
 	}
 	u := target(t, upstream.Options{Address: address, ResponseTimeout: time.Minute})
@@ -241,11 +250,13 @@ func TestEndOfTheContextEndsTheRequest(t *testing.T) {
 		})
 	}
 	t.Run("reading the response", func(t *testing.T) {
-		res, err := u.Send(cut(), get("/body"), nil)
+		ctx, cut := uncut()
+		res, err := u.Send(ctx, get("/body"), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer res.Close()
+		cut()
 		if b, err := io.ReadAll(res.Body); string(b) != "ab" || !errors.Is(err, gone) {
 			t.Errorf("got %q, %v", b, err)
 		}

@@ -22,12 +22,15 @@ const (
 	okClose = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"
 )
 
+// patience is how long a test waits for what must happen.
+const patience = 30 * time.Second
+
 // eventually polls until done, and fails the test if that takes too long.
 func eventually(t testing.TB, what string, done func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(5 * time.Second); !done(); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(patience); !done(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("%s: not within 5 s", what)
+			t.Fatalf("%s: not within %v", what, patience)
 		}
 	}
 }
@@ -251,7 +254,7 @@ func TestIdleConnectionsAreClosed(t *testing.T) {
 		t.Helper()
 		select {
 		case <-ended:
-		case <-time.After(5 * time.Second):
+		case <-time.After(patience):
 			t.Fatalf("%s: the connection is still open", what)
 		}
 	}

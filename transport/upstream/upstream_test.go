@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"kamal-proxy/transport/calm"
 	"kamal-proxy/transport/exchange"
 	"kamal-proxy/transport/http1"
 	"kamal-proxy/transport/upstream"
@@ -257,7 +258,7 @@ func TestBadResponsesAreRefused(t *testing.T) {
 				p.say(response)
 				p.head()
 			})
-			fails(t, target(t, upstream.Options{Address: address, ResponseTimeout: 5 * time.Second}), get("/"), http1.ErrMalformedResponse)
+			fails(t, target(t, upstream.Options{Address: address, ResponseTimeout: patience}), get("/"), http1.ErrMalformedResponse)
 		})
 	}
 }
@@ -289,23 +290,25 @@ func TestConnectingCountsForTheResponseTimeout(t *testing.T) {
 }
 
 func TestResponseTimeoutEndsWithTheHead(t *testing.T) {
-	release := make(chan bool)
-	address := listen(t, func(_ int, p *peer) {
-		if !strings.HasPrefix(p.head(), "GET /slow-head") {
-			p.say("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\na")
+	calm.Try(t, func(t testing.TB, unit time.Duration) {
+		release := make(chan bool)
+		address := listen(t, func(_ int, p *peer) {
+			if !strings.HasPrefix(p.head(), "GET /slow-head") {
+				p.say("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\na")
+				<-release
+				p.say("b")
+				return
+			}
+			p.say("HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 O")
 			<-release
-			p.say("b")
-			return
+		})
+		u := target(t, upstream.Options{Address: address, ResponseTimeout: 2 * unit})
+		fails(t, u, get("/slow-head"), upstream.ErrTimeout)
+		time.AfterFunc(5*unit, func() { close(release) })
+		if _, body := send(t, u, get("/slow-body")); body != "ab" {
+			t.Errorf("got %q", body)
 		}
-		p.say("HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 O")
-		<-release
 	})
-	u := target(t, upstream.Options{Address: address, ResponseTimeout: 100 * time.Millisecond})
-	fails(t, u, get("/slow-head"), upstream.ErrTimeout)
-	time.AfterFunc(250*time.Millisecond, func() { close(release) })
-	if _, body := send(t, u, get("/slow-body")); body != "ab" {
-		t.Errorf("got %q", body)
-	}
 }
 
 func TestInterimResponsesAreHandedOn(t *testing.T) {
@@ -356,7 +359,7 @@ func TestTunnel(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	r := get("/")
 	r.Upgrade = "echo"
-	res, err := target(t, upstream.Options{Address: address, ResponseTimeout: time.Second}).Send(ctx, r, nil)
+	res, err := target(t, upstream.Options{Address: address, ResponseTimeout: patience}).Send(ctx, r, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
