@@ -62,6 +62,8 @@ var (
 
 func (s *steps) say(step control.Step) (mark, string) {
 	switch step.Stage {
+	case control.Parked:
+		return under, "waiting for an upgrade of the proxy to end"
 	case control.Queued:
 		return under, "waiting for another deploy of this service"
 	case control.Checking:

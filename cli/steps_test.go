@@ -10,6 +10,7 @@ import (
 )
 
 var aDeploy = []control.Step{
+	{Stage: control.Parked},
 	{Stage: control.Queued},
 	{Stage: control.Checking, Target: "web-1:3000", Detail: "refused the connection"},
 	{Stage: control.Checking, Target: "web-2:3000", Detail: "refused the connection"},

@@ -66,7 +66,7 @@ func (w *world) order(kind, name string, apply func(*entry)) *order {
 func (w *world) notify(o *order, p service.Progress) {
 	switch {
 	case o.seen != 0:
-	case p.Stage == service.StageSwitched, o.kind == "remove":
+	case p.Stage == service.StageSwitched, o.kind == "remove" && p.Stage != service.StageParked:
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		w.clock++

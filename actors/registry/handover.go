@@ -88,9 +88,9 @@ func (r *registry) handedOver() {
 	h.asker = nil
 }
 
-// parks reports whether an order is not to be carried out now, but waits, or is
-// answered. A resume goes through while others end: the drain of a pause, which
-// it ends, would hold up all of them.
+// parks reports whether an order is not to be carried out now, but waits, which
+// its asker is told, or is answered. A resume goes through while others end: the
+// drain of a pause, which it ends, would hold up all of them.
 func (r *registry) parks(name string, asking func() *service.Asker, m Message) bool {
 	h := &r.handover
 	switch {
@@ -103,6 +103,11 @@ func (r *registry) parks(name string, asking func() *service.Asker, m Message) b
 		return false
 	}
 	h.parked = append(h.parked, m)
+	r.self.Protect(func() {
+		if asker := asking(); asker.Notify != nil {
+			asker.Notify(service.Progress{Stage: service.StageParked})
+		}
+	})
 	return true
 }
 

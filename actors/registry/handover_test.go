@@ -100,7 +100,7 @@ func TestHandOverWaitsForWhatIsUnderWay(t *testing.T) {
 		removed := w.remove("gone", time.Minute).wantWaiting()
 
 		h := w.handOver().wantWaiting()
-		parked := w.deploy("new").wantWaiting()
+		parked := w.deploy("new").wantWaiting().wantStages("parked")
 		w.handOver().wantErr(registry.ErrHandingOver)
 		slow.done()
 		drains.wantOK()

@@ -239,6 +239,7 @@ type Progress struct {
 type Stage string
 
 const (
+	StageParked   Stage = "parked"   // waits for an upgrade of the proxy to end, one way or the other
 	StageQueued   Stage = "queued"   // waits for another deploy of the service to switch
 	StageChecking Stage = "checking" // a check said no; Detail says what it said
 	StageHealthy  Stage = "healthy"  // a target is healthy

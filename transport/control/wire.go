@@ -157,6 +157,7 @@ type Step = service.Progress
 
 // The stages of a Step.
 const (
+	Parked   = service.StageParked
 	Queued   = service.StageQueued
 	Checking = service.StageChecking
 	Healthy  = service.StageHealthy
