@@ -64,14 +64,12 @@ func (d *demand) note(now time.Time, used time.Duration) bool {
 		d.since = now
 	}
 	d.at, d.used = now, used
-	switch was := d.light; {
-	case was:
+	if d.light {
 		d.light = percent < busyFrom
 		return !d.light
-	default:
-		d.light = now.Sub(d.since) >= lightTime
-		return d.light
 	}
+	d.light = now.Sub(d.since) >= lightTime
+	return d.light
 }
 
 // processorTime is what the process has used, of all processors together.

@@ -15,7 +15,7 @@ func TestErrorsAreOneLine(t *testing.T) {
 		"deploy shop more --target=web":                      `accepts 1 arg(s), received 2: it is used as "kamal-proxy deploy <service> --target <host:port> [flags]"`,
 		"deploy --target=web":                                `accepts 1 arg(s), received 0: it is used as "kamal-proxy deploy <service> --target <host:port> [flags]"`,
 		"deploy shop":                                        `required flag(s) "target" not set`,
-		"deploy shop --target=:80":                           ":80 :invalid host pattern",
+		"deploy shop --target=:80":                           ":80 :invalid host pattern: a target is host or host:port, such as web-1:3000",
 		"deploy shop --target= --force":                      "no target is given: name at least one with --target",
 		"deploy shop --target=web --deploy-timeout=30":       `invalid argument "30" for "--deploy-timeout" flag: must be a duration like "30s" or "5m"`,
 		"deploy shop --target=web --tls=maybe":               `invalid argument "maybe" for "--tls" flag: must be true or false`,

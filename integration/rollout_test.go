@@ -88,7 +88,7 @@ func TestRolloutIsRefused(t *testing.T) {
 	d.must("rollout", "deploy", "web", "--target", a.target())
 	d.refused("percent", "rollout", "set", "web", "--percent", "101")
 	d.refused("percent", "rollout", "set", "web", "--percent", "-1")
-	d.refused("percent list", "rollout", "set", "web")
+	d.refused("a percent or a list", "rollout", "set", "web")
 	d.refused("target failed to become healthy within configured timeout (200ms)",
 		"rollout", "deploy", "web", "--target", closedPort(t), "--deploy-timeout", "200ms")
 	d.refused(":80 :invalid host pattern", "rollout", "deploy", "web", "--target", ":80")

@@ -24,7 +24,6 @@ type app struct {
 	checking int
 	opened   int
 	closed   int
-	inFlight int
 }
 
 var (

@@ -17,7 +17,7 @@ const defaultTargetPort = 80
 func ParseTarget(target string) (string, error) {
 	host, port, err := splitTarget(target)
 	if err != nil {
-		return "", fmt.Errorf("%s :invalid host pattern", target)
+		return "", fmt.Errorf("%s :invalid host pattern: a target is host or host:port, such as web-1:3000", target)
 	}
 	return net.JoinHostPort(host, strconv.Itoa(port)), nil
 }

@@ -50,14 +50,14 @@ func TestValidateTellsWhatIsWrong(t *testing.T) {
 		"client-ip-header":                                                      func(r *Record) { r.Options.ClientIPHeader = "X IP" },
 		"log-request-header":                                                    func(r *Record) { r.TargetOptions.LogRequestHeaders = []string{"X\nY"} },
 		"no target is given":                                                    func(r *Record) { r.ActiveTargets = nil; r.ActiveReaders = []string{"web"} },
-		":80 :invalid host pattern":                                             func(r *Record) { r.ActiveTargets = []string{":80"} },
-		"http://x :invalid host pattern":                                        func(r *Record) { r.ActiveReaders = []string{"http://x"} },
-		"a b :invalid host pattern":                                             func(r *Record) { r.RolloutTargets = []string{"a b"} },
-		"the service has no name":                                               func(r *Record) { r.Name = " " },
-		"the service's name is longer than 255 bytes":                           func(r *Record) { r.Name = strings.Repeat("a", 256) },
-		"cannot be printed":                                                     func(r *Record) { r.Name = "a\nb" },
-		"percent is 101":                                                        func(r *Record) { r.Rollout = &Rollout{Percentage: 101} },
-		"max-pause is -1ns":                                                     func(r *Record) { r.PauseController.FailAfter = -1 },
+		":80 :invalid host pattern: a target is host or host:port, such as web-1:3000":      func(r *Record) { r.ActiveTargets = []string{":80"} },
+		"http://x :invalid host pattern: a target is host or host:port, such as web-1:3000": func(r *Record) { r.ActiveReaders = []string{"http://x"} },
+		"a b :invalid host pattern: a target is host or host:port, such as web-1:3000":      func(r *Record) { r.RolloutTargets = []string{"a b"} },
+		"the service has no name":                     func(r *Record) { r.Name = " " },
+		"the service's name is longer than 255 bytes": func(r *Record) { r.Name = strings.Repeat("a", 256) },
+		"cannot be printed":                           func(r *Record) { r.Name = "a\nb" },
+		"percent is 101":                              func(r *Record) { r.Rollout = &Rollout{Percentage: 101} },
+		"max-pause is -1ns":                           func(r *Record) { r.PauseController.FailAfter = -1 },
 	} {
 		r := deployed(change)
 		if err := r.Normalize(); err != nil {

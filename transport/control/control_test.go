@@ -130,11 +130,6 @@ func obey(m registry.Message) {
 	}
 }
 
-// answer is a registry that answers all orders with err.
-func answer(err error) play {
-	return func(m registry.Message) { askerOf(m).Answer(struct{}{}, err) }
-}
-
 type records []*spec.Record
 
 func (rs records) Each(yield func(*spec.Record) bool) {

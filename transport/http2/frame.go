@@ -71,11 +71,6 @@ func appendFrame(dst []byte, length int, kind frameType, flags byte, stream uint
 	return binary.BigEndian.AppendUint32(dst, stream)
 }
 
-// putLength says in a frame's head how long its payload is.
-func putLength(head []byte, length int) {
-	head[0], head[1], head[2] = byte(length>>16), byte(length>>8), byte(length)
-}
-
 func appendWord(dst []byte, kind frameType, stream, value uint32) []byte {
 	dst = appendFrame(dst, 4, kind, 0, stream)
 	return binary.BigEndian.AppendUint32(dst, value)
