@@ -60,7 +60,7 @@ func connect(t *testing.T) (dialed, accepted *net.TCPConn) {
 	}
 	t.Cleanup(func() { d.Close(); a.Close() })
 	for _, c := range []net.Conn{d, a} {
-		c.SetDeadline(time.Now().Add(10 * time.Second)) // of the test
+		c.SetDeadline(time.Now().Add(30 * time.Second)) // of the test
 	}
 	return d.(*net.TCPConn), a.(*net.TCPConn)
 }

@@ -4,7 +4,9 @@
 package calm
 
 import (
+	"context"
 	"fmt"
+	"path/filepath"
 	"runtime"
 	"sync"
 	"testing"
@@ -22,7 +24,7 @@ const (
 // counts at once.
 //
 // What the scenario does with its testing.TB is of one attempt: a failure, an end
-// by Fatal, Cleanup.
+// by Fatal, Cleanup, Context.
 func Try(t testing.TB, scenario func(t testing.TB, unit time.Duration)) {
 	t.Helper()
 	try(t, scenario, watch)
@@ -57,18 +59,18 @@ func watch() (halted func() time.Duration) {
 	stop, result := make(chan struct{}), make(chan time.Duration)
 	go func() {
 		var all time.Duration
-		for {
+		for ended := false; !ended; {
 			begun := time.Now()
 			select {
 			case <-stop:
-				result <- all
-				return
+				ended = true
 			case <-time.After(pause):
-				if took := time.Since(begun); took > usual {
-					all += took
-				}
+			}
+			if took := time.Since(begun); took > usual {
+				all += took
 			}
 		}
+		result <- all
 	}()
 	return func() time.Duration { close(stop); return <-result }
 }
@@ -76,6 +78,7 @@ func watch() (halted func() time.Duration) {
 // attempt is the testing.TB of one run of a scenario.
 type attempt struct {
 	testing.TB
+	ctx    context.Context
 	mu     sync.Mutex
 	said   []string
 	failed bool
@@ -85,7 +88,10 @@ type attempt struct {
 func (a *attempt) run(unit time.Duration, scenario func(testing.TB, time.Duration)) {
 	var scene sync.WaitGroup
 	scene.Go(func() { // Fatal ends its goroutine
+		ctx, cancel := context.WithCancel(a.TB.Context())
+		a.ctx = ctx
 		defer a.cleanUp()
+		defer cancel()
 		scenario(a, unit)
 	})
 	scene.Wait()
@@ -106,6 +112,9 @@ func (a *attempt) cleanUp() {
 	}
 }
 
+// Context ends before what Cleanup was given runs, like that of a test.
+func (a *attempt) Context() context.Context { return a.ctx }
+
 func (a *attempt) Cleanup(f func()) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -117,7 +126,7 @@ func (a *attempt) fail(text string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.failed = true
-	a.said = append(a.said, fmt.Sprintf("%s:%d: %s", file, line, text))
+	a.said = append(a.said, fmt.Sprintf("%s:%d: %s", filepath.Base(file), line, text))
 }
 
 func (a *attempt) Failed() bool {

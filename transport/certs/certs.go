@@ -44,6 +44,8 @@ type Config struct {
 	// Wait is how long a handshake waits for a certificate that is being
 	// got; 0: 10 s. Getting it goes on without the handshake.
 	Wait time.Duration
+	// AskTimeout is how long an on-demand question may take; 0: 2 s.
+	AskTimeout time.Duration
 	// MaxAsks is how many on-demand questions are under way at a time; 0: 16.
 	MaxAsks int
 	// MaxIssues is how many certificates are being got at a time; 0: 8.
@@ -51,9 +53,10 @@ type Config struct {
 }
 
 const (
-	defaultWait      = 10 * time.Second
-	defaultMaxAsks   = 16
-	defaultMaxIssues = 8
+	defaultWait       = 10 * time.Second
+	defaultAskTimeout = 2 * time.Second
+	defaultMaxAsks    = 16
+	defaultMaxIssues  = 8
 )
 
 // Policy gives certificates to handshakes. Its methods may be called by many
@@ -69,6 +72,7 @@ type Policy struct {
 // New makes a Policy that knows no service.
 func New(config Config) *Policy {
 	setDefault(&config.Wait, defaultWait)
+	setDefault(&config.AskTimeout, defaultAskTimeout)
 	setDefault(&config.MaxAsks, defaultMaxAsks)
 	setDefault(&config.MaxIssues, defaultMaxIssues)
 	return &Policy{

@@ -24,6 +24,9 @@ import (
 	"kamal-proxy/actors/spec"
 )
 
+// patience is how long a test waits for what must happen.
+const patience = 30 * time.Second
+
 // journal is a log that tests read.
 type journal struct {
 	mu   sync.Mutex
@@ -44,10 +47,10 @@ func (j *journal) String() string {
 
 func (j *journal) count(words string) int { return strings.Count(j.String(), words) }
 
-func newPolicy(t *testing.T, edit func(*Config)) (*Policy, *journal) {
+func newPolicy(t testing.TB, edit func(*Config)) (*Policy, *journal) {
 	t.Helper()
 	j := &journal{}
-	config := Config{Log: zerolog.New(j), DefaultCacheDir: t.TempDir()}
+	config := Config{Log: zerolog.New(j), DefaultCacheDir: t.TempDir(), AskTimeout: patience}
 	if edit != nil {
 		edit(&config)
 	}
@@ -144,7 +147,7 @@ func handshakeAs(p *Policy, config *tls.Config) (*x509.Certificate, error) {
 	}()
 	config.InsecureSkipVerify = true
 	client := tls.Client(near, config)
-	near.SetDeadline(time.Now().Add(20 * time.Second))
+	near.SetDeadline(time.Now().Add(patience))
 	_, err := io.ReadFull(client, make([]byte, 1))
 	near.Close()
 	if failure := <-served; failure != nil {
@@ -159,14 +162,14 @@ func handshakeAs(p *Policy, config *tls.Config) (*x509.Certificate, error) {
 // eventually polls until what is true.
 func eventually(t *testing.T, what string, is func() bool) {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); !is(); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(patience); !is(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatalf("%s: not within 10 s", what)
+			t.Fatalf("%s: not within %v", what, patience)
 		}
 	}
 }
 
-func wantName(t *testing.T, p *Policy, serverName, want string) {
+func wantName(t testing.TB, p *Policy, serverName, want string) {
 	t.Helper()
 	got := ""
 	certificate, err := handshake(p, serverName)

@@ -16,7 +16,6 @@ import (
 )
 
 const (
-	askTimeout   = 2 * time.Second
 	maxDenial    = 256              // bytes of a denial's body that are logged
 	answerLife   = 30 * time.Second // of a yes or no
 	troubleLife  = 5 * time.Second  // of a question without an answer
@@ -30,6 +29,7 @@ type doorman struct {
 	client  *http.Client
 	askApp  AskApp
 	log     zerolog.Logger
+	timeout time.Duration // of a question, its wait for a slot included
 	asking  chan struct{} // a slot for each question that is under way
 	mu      sync.Mutex
 	answers map[question]answer
@@ -51,6 +51,7 @@ func newDoorman(config Config) *doorman {
 		},
 		askApp:  config.AskApp,
 		log:     config.Log.Sample(&zerolog.BurstSampler{Burst: denialsLines, Period: time.Minute}),
+		timeout: config.AskTimeout,
 		asking:  make(chan struct{}, config.MaxAsks),
 		answers: map[question]answer{},
 	}
@@ -82,7 +83,7 @@ func (d *doorman) admit(t *terms, host string) error {
 	if a, ok := d.recall(q); ok {
 		return a.err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), askTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), d.timeout)
 	defer cancel()
 	select {
 	case d.asking <- struct{}{}:

@@ -19,7 +19,7 @@ import (
 )
 
 // patience is how long a test waits for what must come.
-const patience = 10 * time.Second
+const patience = 30 * time.Second
 
 // daemon is a server on a real socket in front of a registry that a test plays.
 type daemon struct {

@@ -30,7 +30,7 @@ func TestMain(m *testing.M) {
 }
 
 // patience is how long anything that must happen may take.
-const patience = 10 * time.Second
+const patience = 30 * time.Second
 
 var roles = map[string]func(){
 	"good": func() {

@@ -25,6 +25,9 @@ import (
 	"kamal-proxy/transport/notify"
 )
 
+// patience is how long a test waits for what must happen.
+const patience = 30 * time.Second
+
 // TestMain is also the worker of the tests below: it takes the steps that the
 // environment gives for this start of it.
 func TestMain(m *testing.M) {
@@ -40,7 +43,7 @@ func TestMain(m *testing.M) {
 		n := noteStart()
 		steps = starts[min(n, len(starts)-1)]
 	}
-	time.AfterFunc(20*time.Second, func() { os.Exit(98) }) // when its test has failed
+	time.AfterFunc(2*patience, func() { os.Exit(98) }) // when its test has failed
 	for step := range strings.SplitSeq(strings.TrimPrefix(steps, "heir:"), "+") {
 		take(step)
 	}
@@ -147,10 +150,14 @@ func begin(t *testing.T, steps string) *trial {
 		t.Setenv(name, value)
 	}
 	signal.Notify(tr.signals, syscall.SIGCHLD)
+	grace := patience
+	if strings.Contains(steps, "deaf") {
+		grace = 300 * time.Millisecond
+	}
 	go func() {
 		defer signal.Stop(tr.signals)
 		code, err := Run(Config{
-			Program: "/proc/self/exe", Args: os.Args[:1], Grace: 300 * time.Millisecond,
+			Program: "/proc/self/exe", Args: os.Args[:1], Grace: grace,
 			Sockets: Sockets{ClosePorts: func() {}}, Manager: notify.New(), Log: zerolog.New(tr.log), signals: tr.signals,
 		})
 		if err != nil {
@@ -169,7 +176,7 @@ func (tr *trial) ends(code int) {
 		if got != code {
 			tr.t.Errorf("it ended with code %d, want %d; its log:\n%s", got, code, tr.log)
 		}
-	case <-time.After(10 * time.Second):
+	case <-time.After(patience):
 		tr.t.Fatalf("it does not end; its log:\n%s", tr.log)
 	}
 }
@@ -177,7 +184,7 @@ func (tr *trial) ends(code int) {
 // until waits for something in the log.
 func (tr *trial) until(text string, times int) {
 	tr.t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); strings.Count(tr.log.String(), text) < times; <-time.After(time.Millisecond) {
+	for deadline := time.Now().Add(patience); strings.Count(tr.log.String(), text) < times; <-time.After(time.Millisecond) {
 		if time.Now().After(deadline) {
 			tr.t.Fatalf("%q is not %d times in the log:\n%s", text, times, tr.log)
 		}
@@ -195,7 +202,7 @@ func (tr *trial) started(times int) {
 // awaitMark waits until a worker has taken the step "mark".
 func (tr *trial) awaitMark() (watchdog string) {
 	tr.t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); ; <-time.After(time.Millisecond) {
+	for deadline := time.Now().Add(patience); ; <-time.After(time.Millisecond) {
 		data, err := os.ReadFile(filepath.Join(tr.dir, "mark"))
 		if err == nil {
 			return string(data)
@@ -299,7 +306,7 @@ func TestASuccessorThatCrashesIsStartedAgain(t *testing.T) {
 	t.Setenv("HEIR", "ready+mark+die")
 	tr := begin(t, "ready+start:HEIR+marked+listen+name+last,listen+ready+last")
 	tr.until(crashed, 1)
-	for deadline := time.Now().Add(10 * time.Second); ; <-time.After(time.Millisecond) {
+	for deadline := time.Now().Add(patience); ; <-time.After(time.Millisecond) {
 		if data, _ := os.ReadFile(filepath.Join(tr.dir, "starts")); bytes.Count(data, []byte("\n")) == 2 {
 			break
 		}
@@ -310,7 +317,7 @@ func TestASuccessorThatCrashesIsStartedAgain(t *testing.T) {
 	tr.signals <- syscall.SIGTERM
 	select {
 	case <-tr.end: // the second one may have been too young for a code of 0
-	case <-time.After(10 * time.Second):
+	case <-time.After(patience):
 		t.Fatal("it does not end")
 	}
 }
@@ -340,7 +347,7 @@ func TestAManagerHearsTheWorker(t *testing.T) {
 		tr.ends(0)
 	}
 	packet := make([]byte, 1000)
-	conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+	conn.SetReadDeadline(time.Now().Add(patience))
 	n, err := conn.Read(packet)
 	if got := strings.Split(string(packet[:n]), "\n"); err != nil || !slices.Equal(got, []string{"READY=1", "STATUS=Serving"}) {
 		t.Errorf("the manager heard %q, %v, want READY and a status alone", got, err)

@@ -42,7 +42,7 @@ func TestAProgramThatDoesNotStartIsLeft(t *testing.T) {
 			}
 			defer notices.close()
 			h.notices = notices
-			defer time.AfterFunc(10*time.Second, func() { signals <- syscall.SIGTERM }).Stop()
+			defer time.AfterFunc(patience, func() { signals <- syscall.SIGTERM }).Stop()
 			h.startLater()
 			h.run()
 			if _, err := os.Stat(os.Getenv("MARK")); err != nil || h.code != 0 || h.Program != own {
@@ -69,7 +69,7 @@ func TestAnEndIsSeenByLooking(t *testing.T) {
 	other.Wait()
 	select {
 	case <-seen:
-	case <-time.After(10 * time.Second):
+	case <-time.After(patience):
 		t.Fatal("the end is not seen")
 	}
 }

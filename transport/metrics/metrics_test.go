@@ -177,7 +177,7 @@ func TestServe(t *testing.T) {
 	served := make(chan error, 1)
 	go func() { served <- Serve(ctx, listener, New()) }()
 
-	client := &http.Client{Timeout: 5 * time.Second}
+	client := &http.Client{Timeout: 30 * time.Second}
 	defer client.CloseIdleConnections()
 	for path, want := range map[string]int{"/metrics": 200, "/": 404} {
 		response, err := client.Get("http://" + listener.Addr().String() + path)

@@ -13,15 +13,20 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"kamal-proxy/transport/calm"
 )
+
+// patience is how long a test waits for what must happen.
+const patience = 30 * time.Second
 
 // manager is a fake one: it listens as systemd does.
 type manager struct {
-	t    *testing.T
+	t    testing.TB
 	conn *net.UnixConn
 }
 
-func newManager(t *testing.T, name string) *manager {
+func newManager(t testing.TB, name string) *manager {
 	t.Helper()
 	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: name, Net: "unixgram"})
 	if err != nil {
@@ -49,7 +54,7 @@ func (m *manager) heard(within time.Duration) []string {
 
 func (m *manager) wants(lines ...string) {
 	m.t.Helper()
-	if got := m.heard(5 * time.Second); !slices.Equal(got, lines) {
+	if got := m.heard(patience); !slices.Equal(got, lines) {
 		m.t.Errorf("the manager heard %q, want %q", got, lines)
 	}
 }
@@ -72,7 +77,7 @@ func TestTheStoryOfAProcess(t *testing.T) {
 		must(t, unix.ClockGettime(unix.CLOCK_MONOTONIC, &before))
 		must(t, n.Reloading("Upgrading"))
 		must(t, unix.ClockGettime(unix.CLOCK_MONOTONIC, &after))
-		got := m.heard(5 * time.Second)
+		got := m.heard(patience)
 		if len(got) != 3 || got[0] != "RELOADING=1" || got[2] != "STATUS=Upgrading" {
 			t.Fatalf("the manager heard %q, want RELOADING=1", got)
 		}
@@ -146,44 +151,46 @@ func TestTheWatchdogIsForTheProcessThatItNames(t *testing.T) {
 // The manager hears nothing from a program that does not answer, and again
 // when it does.
 func TestOnlyWhatAnswersIsAlive(t *testing.T) {
-	m := newManager(t, filepath.Join(t.TempDir(), "notify"))
-	n := &Notifier{path: os.Getenv(socketVariable), watch: 100 * time.Millisecond}
-	ctx, cancel := context.WithCancel(t.Context())
-	question, complaint := make(chan chan error), make(chan error, 100)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		n.Watch(ctx, func(ctx context.Context) error {
-			answer := make(chan error, 1)
-			select {
-			case question <- answer:
-			case <-ctx.Done():
-				return ctx.Err()
-			}
-			select {
-			case err := <-answer:
-				return err
-			case <-ctx.Done():
-				return ctx.Err()
-			}
-		}, func(err error) { complaint <- err })
-	}()
-	for range 2 {
-		(<-question) <- nil
-		m.wants("WATCHDOG=1")
+	calm.Try(t, func(t testing.TB, unit time.Duration) {
+		m := newManager(t, filepath.Join(t.TempDir(), "notify"))
+		n := &Notifier{path: os.Getenv(socketVariable), watch: 2 * unit}
+		ctx, cancel := context.WithCancel(t.Context())
+		question, complaint := make(chan chan error), make(chan error, 100)
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			n.Watch(ctx, func(ctx context.Context) error {
+				answer := make(chan error, 1)
+				select {
+				case question <- answer:
+				case <-ctx.Done():
+					return ctx.Err()
+				}
+				select {
+				case err := <-answer:
+					return err
+				case <-ctx.Done():
+					return ctx.Err()
+				}
+			}, func(err error) { complaint <- err })
+		}()
+		for range 2 {
+			(<-question) <- nil
+			m.wants("WATCHDOG=1")
 
-		(<-question) <- errors.New("the port is deaf")
-		if err := <-complaint; err == nil || err.Error() != "the port is deaf" {
-			t.Errorf("complaint: %v, want that the port is deaf", err)
+			(<-question) <- errors.New("the port is deaf")
+			if err := <-complaint; err == nil || err.Error() != "the port is deaf" {
+				t.Errorf("complaint: %v, want that the port is deaf", err)
+			}
+			<-question // no answer
+			if err := <-complaint; !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("complaint: %v, want that time is up", err)
+			}
+			if got := m.heard(time.Millisecond); got != nil {
+				t.Errorf("a program that does not answer said %q", got)
+			}
 		}
-		<-question // no answer
-		if err := <-complaint; !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("complaint: %v, want that time is up", err)
-		}
-		if got := m.heard(time.Millisecond); got != nil {
-			t.Errorf("a program that does not answer said %q", got)
-		}
-	}
-	cancel()
-	<-done
+		cancel()
+		<-done
+	})
 }

@@ -43,7 +43,7 @@ func app(t *testing.T) (target string, asked chan *http.Request) {
 
 func check(t *testing.T, target string, h spec.HealthCheck) healthcheck.Result {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	return New(target, h)(ctx)
 }

@@ -17,7 +17,7 @@ import (
 
 // newBufferingWire is a Proxy between real sockets that keeps bodies, as Kamal
 // wants it for everybody.
-func newBufferingWire(t *testing.T, app http.HandlerFunc, options upstream.Options) *wire {
+func newBufferingWire(t testing.TB, app http.HandlerFunc, options upstream.Options) *wire {
 	t.Helper()
 	checkTemporaryFiles(t)
 	w := newWire(t, app, options)
@@ -35,11 +35,11 @@ func content(n int) []byte {
 }
 
 // eventually polls until done.
-func eventually(t *testing.T, what string, done func() bool) {
+func eventually(t testing.TB, what string, done func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !done(); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); !done(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("%s: not within 10 s", what)
+			t.Fatalf("%s: not within %v", what, patience)
 		}
 	}
 }
@@ -49,7 +49,7 @@ func (w *wire) line(t *testing.T) (status int, sent int64) {
 	t.Helper()
 	select {
 	case <-w.logged:
-	case <-time.After(10 * time.Second):
+	case <-time.After(patience):
 		t.Fatal("nothing was logged")
 	}
 	w.mu.Lock()

@@ -20,7 +20,7 @@ import (
 
 // bufferingStage makes a Proxy that keeps bodies, as Kamal wants it for
 // everybody.
-func bufferingStage(t *testing.T, target service.Upstream) *stage {
+func bufferingStage(t testing.TB, target service.Upstream) *stage {
 	s := newStage(target)
 	o := &s.policy.TargetOptions
 	o.BufferRequests, o.BufferResponses, o.MaxMemoryBufferSize = true, true, 1<<20
@@ -30,7 +30,7 @@ func bufferingStage(t *testing.T, target service.Upstream) *stage {
 
 // checkTemporaryFiles gives the test a folder for temporary files of its own,
 // and has it fail if one of them is left, open or with a name.
-func checkTemporaryFiles(t *testing.T) {
+func checkTemporaryFiles(t testing.TB) {
 	t.Helper()
 	dir := t.TempDir()
 	t.Setenv("TMPDIR", dir)
@@ -43,7 +43,7 @@ func checkTemporaryFiles(t *testing.T) {
 
 // temporaryFiles are those of a folder that this process has open, and those
 // that have a name.
-func temporaryFiles(t *testing.T, dir string) []string {
+func temporaryFiles(t testing.TB, dir string) []string {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(dir, "*"))
 	if err != nil {
@@ -255,12 +255,12 @@ func TestCutAfterTheEndTouchesNothing(t *testing.T) {
 }
 
 // within waits for something that another goroutine does.
-func within(t *testing.T, what string, done <-chan struct{}) {
+func within(t testing.TB, what string, done <-chan struct{}) {
 	t.Helper()
 	select {
 	case <-done:
-	case <-time.After(10 * time.Second):
-		t.Fatalf("%s: not within 10 s", what)
+	case <-time.After(patience):
+		t.Fatalf("%s: not within %v", what, patience)
 	}
 }
 

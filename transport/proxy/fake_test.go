@@ -274,7 +274,7 @@ func (s *stage) serve(t *testing.T, x *fakeExchange) accesslog.Entry {
 	return s.entries[0]
 }
 
-func expect[T comparable](t *testing.T, what string, got, want T) {
+func expect[T comparable](t testing.TB, what string, got, want T) {
 	t.Helper()
 	if got != want {
 		t.Errorf("%s is %v, want %v", what, got, want)

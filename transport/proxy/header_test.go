@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 	"unsafe"
 
 	"kamal-proxy/actors/service"
@@ -229,11 +230,12 @@ func TestWriterCookie(t *testing.T) {
 		s.policy.TargetOptions.ScopeCookiePaths = true
 		s.policy.Options.WriterAffinityTimeout = writerTimeout
 		x := newExchange("POST", "/api/x")
+		asked := time.Now()
 		s.serve(t, x)
 		expect(t, fmt.Sprint(c), x.header.Has("Set-Cookie"), c.want)
 		expect(t, "X-Writer-Affinity", x.header.Has("X-Writer-Affinity"), false)
 		if c.want {
-			checkWriterCookie(t, x.header.Get("Set-Cookie"))
+			checkWriterCookie(t, x.header.Get("Set-Cookie"), asked)
 		}
 	}
 }

@@ -32,7 +32,7 @@ func (w *wire) slowly(t *testing.T) net.Conn {
 	t.Cleanup(func() { conn.Close() })
 	client := conn.(*net.TCPConn)
 	client.SetReadBuffer(256 << 10)
-	client.SetDeadline(time.Now().Add(20 * time.Second))
+	client.SetDeadline(time.Now().Add(patience))
 	send(t, client, []byte("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"))
 	return client
 }

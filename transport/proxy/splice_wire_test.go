@@ -19,14 +19,14 @@ import (
 // kernel, and what these promise holds for them as for others.
 
 func TestWireLongBodiesAreWholeAndLeaveTheConnectionsUsable(t *testing.T) {
-	for name, makeWire := range map[string]func(*testing.T, http.HandlerFunc, upstream.Options) *wire{
+	for name, makeWire := range map[string]func(testing.TB, http.HandlerFunc, upstream.Options) *wire{
 		"direct": newWire, "buffered": newBufferingWire,
 	} {
 		t.Run(name, func(t *testing.T) { testWireLongBodies(t, makeWire) })
 	}
 }
 
-func testWireLongBodies(t *testing.T, makeWire func(*testing.T, http.HandlerFunc, upstream.Options) *wire) {
+func testWireLongBodies(t *testing.T, makeWire func(testing.TB, http.HandlerFunc, upstream.Options) *wire) {
 	var remotes atomic.Pointer[string]
 	w := makeWire(t, func(rw http.ResponseWriter, r *http.Request) {
 		remotes.Store(&r.RemoteAddr)

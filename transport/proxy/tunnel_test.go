@@ -10,11 +10,12 @@ import (
 	"time"
 
 	"kamal-proxy/actors/service"
+	"kamal-proxy/transport/calm"
 	"kamal-proxy/transport/exchange"
 )
 
 // pair is two ends of a TCP connection: ours, and the peer's.
-func pair(t *testing.T) (ours, peer *net.TCPConn) {
+func pair(t testing.TB) (ours, peer *net.TCPConn) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -30,7 +31,7 @@ func pair(t *testing.T) (ours, peer *net.TCPConn) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { dialed.Close(); accepted.Close() })
-	dialed.SetDeadline(time.Now().Add(10 * time.Second))
+	dialed.SetDeadline(time.Now().Add(patience))
 	return accepted.(*net.TCPConn), dialed.(*net.TCPConn)
 }
 
@@ -42,7 +43,7 @@ type switched struct {
 	ended          chan struct{}
 }
 
-func startTunnel(t *testing.T, protocol string) *switched {
+func startTunnel(t testing.TB, protocol string) *switched {
 	t.Helper()
 	ourClient, client := pair(t)
 	ourTarget, target := pair(t)
@@ -63,18 +64,18 @@ func startTunnel(t *testing.T, protocol string) *switched {
 	}()
 	select {
 	case <-up:
-	case <-time.After(5 * time.Second):
+	case <-time.After(patience):
 		t.Fatal("the tunnel did not open")
 	}
 	return w
 }
 
 // over waits for the end of the tunnel and checks what is said about it.
-func (w *switched) over(t *testing.T) {
+func (w *switched) over(t testing.TB) {
 	t.Helper()
 	select {
 	case <-w.ended:
-	case <-time.After(5 * time.Second):
+	case <-time.After(patience):
 		t.Fatal("the tunnel did not end")
 	}
 	expect(t, "goodbyes", w.finished, 1)
@@ -83,14 +84,14 @@ func (w *switched) over(t *testing.T) {
 	expect(t, "aborted", w.x.aborted, false)
 }
 
-func send(t *testing.T, conn net.Conn, p []byte) {
+func send(t testing.TB, conn net.Conn, p []byte) {
 	t.Helper()
 	if _, err := conn.Write(p); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func receive(t *testing.T, conn net.Conn, want []byte) {
+func receive(t testing.TB, conn net.Conn, want []byte) {
 	t.Helper()
 	got := make([]byte, len(want))
 	if n, err := io.ReadFull(conn, got); err != nil || !bytes.Equal(got, want) {
@@ -99,7 +100,7 @@ func receive(t *testing.T, conn net.Conn, want []byte) {
 }
 
 // rest reads to the end, which must be an orderly one.
-func rest(t *testing.T, conn net.Conn) []byte {
+func rest(t testing.TB, conn net.Conn) []byte {
 	t.Helper()
 	got, err := io.ReadAll(conn)
 	if err != nil {
@@ -197,25 +198,27 @@ func TestCutWithinAFrameThatEnds(t *testing.T) {
 }
 
 func TestCutWithinAFrameThatNeverEnds(t *testing.T) {
-	for _, up := range []bool{true, false} {
-		w := startTunnel(t, "websocket")
-		from, to := w.client, w.target
-		if !up {
-			from, to = to, from
+	calm.Try(t, func(t testing.TB, _ time.Duration) {
+		for _, up := range []bool{true, false} {
+			w := startTunnel(t, "websocket")
+			from, to := w.client, w.target
+			if !up {
+				from, to = to, from
+			}
+			send(t, from, frame(2, up, 1000)[:500])
+			receive(t, to, frame(2, up, 1000)[:500])
+			began := time.Now()
+			w.cut(service.ErrReplaced)
+			expect(t, "length of the other way's last", len(rest(t, from)), map[bool]int{true: 4, false: 8}[up])
+			w.over(t)
+			if took := time.Since(began); took < 900*time.Millisecond || took > 3*time.Second {
+				t.Errorf("it took %v", took)
+			}
+			if got, _ := io.ReadAll(to); len(got) != 0 {
+				t.Errorf("% x was sent within a frame", got)
+			}
 		}
-		send(t, from, frame(2, up, 1000)[:500])
-		receive(t, to, frame(2, up, 1000)[:500])
-		began := time.Now()
-		w.cut(service.ErrReplaced)
-		expect(t, "length of the other way's last", len(rest(t, from)), map[bool]int{true: 4, false: 8}[up])
-		w.over(t)
-		if took := time.Since(began); took < 900*time.Millisecond || took > 3*time.Second {
-			t.Errorf("it took %v", took)
-		}
-		if got, _ := io.ReadAll(to); len(got) != 0 {
-			t.Errorf("% x was sent within a frame", got)
-		}
-	}
+	})
 }
 
 func TestNoSecondCloseFrame(t *testing.T) {
@@ -231,30 +234,34 @@ func TestNoSecondCloseFrame(t *testing.T) {
 }
 
 func TestCutOfASilentPeerIsBounded(t *testing.T) {
-	w := startTunnel(t, "websocket")
-	began := time.Now()
-	w.cut(service.ErrReplaced)
-	w.over(t) // though nobody reads or closes
-	if took := time.Since(began); took > 4*time.Second {
-		t.Errorf("it took %v", took)
-	}
+	calm.Try(t, func(t testing.TB, _ time.Duration) {
+		w := startTunnel(t, "websocket")
+		began := time.Now()
+		w.cut(service.ErrReplaced)
+		w.over(t) // though nobody reads or closes
+		if took := time.Since(began); took > 4*time.Second {
+			t.Errorf("it took %v", took)
+		}
+	})
 }
 
 func TestCutWhileAPeerDoesNotRead(t *testing.T) {
-	for _, down := range []bool{true, false} {
-		w := startTunnel(t, "websocket")
-		from := map[bool]*net.TCPConn{true: w.target, false: w.client}[down]
-		for err := error(nil); err == nil; { // until all that is between them is full
-			from.SetWriteDeadline(time.Now().Add(200 * time.Millisecond))
-			_, err = from.Write(frame(2, !down, 1_000_000))
+	calm.Try(t, func(t testing.TB, _ time.Duration) {
+		for _, down := range []bool{true, false} {
+			w := startTunnel(t, "websocket")
+			from := map[bool]*net.TCPConn{true: w.target, false: w.client}[down]
+			for err := error(nil); err == nil; { // until all that is between them is full
+				from.SetWriteDeadline(time.Now().Add(200 * time.Millisecond))
+				_, err = from.Write(frame(2, !down, 1_000_000))
+			}
+			began := time.Now()
+			w.cut(service.ErrReplaced)
+			w.over(t)
+			if took := time.Since(began); took > 3*time.Second {
+				t.Errorf("it took %v", took)
+			}
 		}
-		began := time.Now()
-		w.cut(service.ErrReplaced)
-		w.over(t)
-		if took := time.Since(began); took > 3*time.Second {
-			t.Errorf("it took %v", took)
-		}
-	}
+	})
 }
 
 func TestOtherProtocolsAreJustClosed(t *testing.T) {

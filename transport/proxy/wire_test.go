@@ -17,10 +17,14 @@ import (
 	"github.com/rs/zerolog"
 
 	"kamal-proxy/actors/service"
+	"kamal-proxy/transport/calm"
 	"kamal-proxy/transport/exchange"
 	"kamal-proxy/transport/ingress"
 	"kamal-proxy/transport/upstream"
 )
+
+// patience is how long a test waits for what must happen.
+const patience = 30 * time.Second
 
 // wire is a Proxy between real sockets.
 type wire struct {
@@ -30,7 +34,7 @@ type wire struct {
 	logged       chan int // statuses
 }
 
-func newWire(t *testing.T, app http.HandlerFunc, options upstream.Options) *wire {
+func newWire(t testing.TB, app http.HandlerFunc, options upstream.Options) *wire {
 	t.Helper()
 	w := &wire{app: httptest.NewServer(app), logged: make(chan int, 100)}
 	t.Cleanup(w.app.Close)
@@ -48,7 +52,7 @@ func newWire(t *testing.T, app http.HandlerFunc, options upstream.Options) *wire
 	w.url = "http://" + w.address
 	go server.Serve(listener)
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
 		if err := server.Shutdown(ctx); err != nil {
 			t.Errorf("something was left open: %v", err)
@@ -65,31 +69,31 @@ func (w *wire) serve(x exchange.Exchange) {
 	w.logged <- status
 }
 
-func (w *wire) expectLogged(t *testing.T, want int) {
+func (w *wire) expectLogged(t testing.TB, want int) {
 	t.Helper()
 	select {
 	case got := <-w.logged:
 		expect(t, "logged status", got, want)
-	case <-time.After(5 * time.Second):
+	case <-time.After(patience):
 		t.Fatal("nothing was logged")
 	}
 }
 
-func (w *wire) raw(t *testing.T, request string) (net.Conn, *bufio.Reader) {
+func (w *wire) raw(t testing.TB, request string) (net.Conn, *bufio.Reader) {
 	t.Helper()
 	conn, err := net.Dial("tcp", w.address)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
-	conn.SetDeadline(time.Now().Add(10 * time.Second))
+	conn.SetDeadline(time.Now().Add(patience))
 	send(t, conn, []byte(request))
 	return conn, bufio.NewReader(conn)
 }
 
-func (w *wire) do(t *testing.T, request *http.Request) (*http.Response, string) {
+func (w *wire) do(t testing.TB, request *http.Request) (*http.Response, string) {
 	t.Helper()
-	client := &http.Client{Transport: &http.Transport{DisableCompression: true}, Timeout: 10 * time.Second}
+	client := &http.Client{Transport: &http.Transport{DisableCompression: true}, Timeout: patience}
 	t.Cleanup(client.CloseIdleConnections)
 	response, err := client.Do(request)
 	if err != nil {
@@ -186,15 +190,17 @@ func TestWireHeadKeepsItsLength(t *testing.T) {
 }
 
 func TestWireTargetTooSlow(t *testing.T) {
-	gone := make(chan struct{})
-	w := newWire(t, func(rw http.ResponseWriter, r *http.Request) { <-r.Context().Done(); close(gone) },
-		upstream.Options{ResponseTimeout: 50 * time.Millisecond})
-	request, _ := http.NewRequest("GET", w.url+"/", nil)
-	response, body := w.do(t, request)
-	expect(t, "status", response.StatusCode, 504)
-	expect(t, "page", strings.Contains(body, "504 Gateway Timeout"), true)
-	w.expectLogged(t, 504)
-	<-gone
+	calm.Try(t, func(t testing.TB, unit time.Duration) {
+		gone := make(chan struct{})
+		w := newWire(t, func(rw http.ResponseWriter, r *http.Request) { <-r.Context().Done(); close(gone) },
+			upstream.Options{ResponseTimeout: unit})
+		request, _ := http.NewRequest("GET", w.url+"/", nil)
+		response, body := w.do(t, request)
+		expect(t, "status", response.StatusCode, 504)
+		expect(t, "page", strings.Contains(body, "504 Gateway Timeout"), true)
+		w.expectLogged(t, 504)
+		within(t, "the target is told", gone)
+	})
 }
 
 func TestWireTargetAway(t *testing.T) {

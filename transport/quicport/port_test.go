@@ -22,7 +22,7 @@ import (
 	"golang.org/x/net/ipv4"
 )
 
-const patience = 10 * time.Second
+const patience = 30 * time.Second
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 

@@ -167,13 +167,13 @@ func TestAChildServesWhatItWasPassed(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, conn := range []net.Conn{early, orders} {
-		conn.SetDeadline(time.Now().Add(10 * time.Second))
+		conn.SetDeadline(time.Now().Add(30 * time.Second))
 		if got, err := io.ReadAll(conn); string(got) != "child" {
 			t.Errorf("%s answered %q, %v, want child", conn.RemoteAddr(), got, err)
 		}
 	}
 	packet := make([]byte, 10)
-	packets.SetDeadline(time.Now().Add(10 * time.Second))
+	packets.SetDeadline(time.Now().Add(30 * time.Second))
 	if n, err := packets.Read(packet); string(packet[:n]) != "ping" {
 		t.Errorf("UDP answered %q, %v, want ping", packet[:n], err)
 	}
