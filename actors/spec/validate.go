@@ -116,10 +116,10 @@ func validateOnDemandURL(given string) error {
 		return nil
 	}
 	u, err := url.Parse(given)
-	if err != nil {
-		return fmt.Errorf("unable to parse tls-on-demand-url: %w", err)
-	}
+	var wrong *url.Error
 	switch {
+	case errors.As(err, &wrong): // without the URL, which may have a password
+		return fmt.Errorf("unable to parse tls-on-demand-url: %w", wrong.Err)
 	case u.Scheme == "" && u.Host == "" && strings.HasPrefix(given, "/"):
 		return nil
 	case u.Scheme == "":

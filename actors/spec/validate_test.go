@@ -73,6 +73,13 @@ func TestValidateTellsWhatIsWrong(t *testing.T) {
 	}
 }
 
+func TestURLsThatDoNotParseAreNotTold(t *testing.T) {
+	r := deployed(func(r *Record) { onDemand(r, "http://user:se cret@a.com/ask?token=secret\x7f") })
+	if err := r.Validate(); err == nil || strings.Contains(err.Error(), "cret") {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestValidateAccepts(t *testing.T) {
 	for name, change := range map[string]func(*Record){
 		"nothing but a target":          func(*Record) {},

@@ -1,6 +1,7 @@
 package control
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -95,7 +96,8 @@ func TestStrangersAreHungUpOn(t *testing.T) {
 	path := filepath.Join(shortDir(t), "s")
 	l := mustListen(t, path)
 	strangers := 2
-	guard := guarded{Listener: l, log: zerolog.Nop(), allowed: func(net.Conn) bool {
+	var log bytes.Buffer
+	guard := &guarded{Listener: l, log: zerolog.New(&log), allowed: func(net.Conn) bool {
 		strangers--
 		return strangers < 0
 	}}
@@ -111,6 +113,9 @@ func TestStrangersAreHungUpOn(t *testing.T) {
 	}
 	if err := c.Resume(testContext(t), Resume{"shop"}, nil); err == nil || !strings.Contains(err.Error(), "404") {
 		t.Errorf("after the strangers: %v", err)
+	}
+	if n := strings.Count(log.String(), "another user was closed"); n != 1 {
+		t.Errorf("the log has %d lines about strangers of one minute: %s", n, &log)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"time"
 
 	"github.com/rs/zerolog"
 )
@@ -14,17 +15,44 @@ type guarded struct {
 	net.Listener
 	allowed func(net.Conn) bool
 	log     zerolog.Logger
+
+	silentUntil time.Time
+	untold      int // who were hung up on in silence
 }
 
-func (g guarded) Accept() (net.Conn, error) {
+// complaintPause is how long the log says nothing of strangers after it has, be
+// they as many as they like.
+const complaintPause = time.Minute
+
+func (g *guarded) Accept() (net.Conn, error) {
 	for {
 		conn, err := g.Listener.Accept()
 		if err != nil || g.allowed(conn) {
 			return conn, err
 		}
-		g.log.Warn().Msg("Control connection of another user was closed")
+		g.complain(conn)
 		conn.Close()
 	}
+}
+
+// complain is called by Accept alone.
+func (g *guarded) complain(conn net.Conn) {
+	now := time.Now()
+	if now.Before(g.silentUntil) {
+		g.untold++
+		return
+	}
+	line := g.log.Warn()
+	if local, ok := conn.(*net.UnixConn); ok {
+		if uid, known := peerUser(local); known {
+			line.Int("uid", uid)
+		}
+	}
+	if g.untold > 0 {
+		line.Int("more_before", g.untold)
+	}
+	line.Msg("Control connection of another user was closed")
+	g.silentUntil, g.untold = now.Add(complaintPause), 0
 }
 
 // believable fails where another user answers at a socket: in a folder that

@@ -92,7 +92,7 @@ func zero[A any]() (none A) { return none }
 // Serve answers on l until Shutdown or Leave, and then returns nil.
 func (s *Server) Serve(l net.Listener) error {
 	s.listen(l)
-	err := s.http.Serve(guarded{Listener: l, allowed: ownUserOrRoot, log: s.config.Log})
+	err := s.http.Serve(&guarded{Listener: l, allowed: ownUserOrRoot, log: s.config.Log})
 	if errors.Is(err, http.ErrServerClosed) || s.left.Load() {
 		return nil
 	}
