@@ -24,7 +24,7 @@ func Load(dir string, disk Disk, log zerolog.Logger) ([]*spec.Record, error) {
 	l.clean()
 	state, there, err := l.read(stateFile)
 	if err != nil {
-		return nil, fmt.Errorf("unable to read the state file, mend this or move it away: %w", err)
+		return nil, fmt.Errorf("unable to read the state file; let the proxy's user read it, move it away, or set HOME to another folder: %w", err)
 	}
 	if !there {
 		log.Info().Msg("No previous state to restore")
