@@ -2,9 +2,11 @@ package integration
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -18,10 +20,12 @@ type app struct {
 	checked  atomic.Int64 // health checks
 	served   atomic.Int64 // requests that began
 	finished atomic.Int64
+	released chan time.Time
+	release  func() // has /held answered, from now on
 }
 
-// startApp starts an instance that answers /up, "/" with its name, and
-// /slow?2s with its name after a while.
+// startApp starts an instance that answers /up, "/" with its name, /slow?2s with
+// its name after a while, and /held when release was called.
 func startApp(t *testing.T, name string, more ...func(*http.ServeMux)) *app {
 	t.Helper()
 	return startAppOn(t, "127.0.0.1:0", name, more...)
@@ -30,7 +34,8 @@ func startApp(t *testing.T, name string, more ...func(*http.ServeMux)) *app {
 // startAppOn is startApp at an address.
 func startAppOn(t *testing.T, address, name string, more ...func(*http.ServeMux)) *app {
 	t.Helper()
-	a := &app{name: name}
+	a := &app{name: name, released: make(chan time.Time)}
+	a.release = sync.OnceFunc(func() { close(a.released) })
 	a.healthy.Store(true)
 	mux := http.NewServeMux()
 	mux.HandleFunc("/up", func(w http.ResponseWriter, _ *http.Request) {
@@ -39,14 +44,15 @@ func startAppOn(t *testing.T, address, name string, more ...func(*http.ServeMux)
 			w.WriteHeader(http.StatusServiceUnavailable)
 		}
 	})
-	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { a.answer(w, r, 0) })
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { a.answer(w, r, nil) })
+	mux.HandleFunc("/held", func(w http.ResponseWriter, r *http.Request) { a.answer(w, r, a.released) })
 	mux.HandleFunc("/slow", func(w http.ResponseWriter, r *http.Request) {
 		wait, err := time.ParseDuration(r.URL.RawQuery)
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusBadRequest)
 			return
 		}
-		a.answer(w, r, wait)
+		a.answer(w, r, time.After(wait))
 	})
 	for _, add := range more {
 		add(mux)
@@ -60,15 +66,17 @@ func startAppOn(t *testing.T, address, name string, more ...func(*http.ServeMux)
 	a.Listener = l
 	a.Start()
 	t.Cleanup(a.Close)
+	t.Cleanup(a.release)
 	return a
 }
 
-func (a *app) answer(w http.ResponseWriter, r *http.Request, wait time.Duration) {
+// answer says the name when a channel does; nil is at once.
+func (a *app) answer(w http.ResponseWriter, r *http.Request, when <-chan time.Time) {
 	a.served.Add(1)
 	defer a.finished.Add(1)
-	if wait > 0 {
+	if when != nil {
 		select {
-		case <-time.After(wait):
+		case <-when:
 		case <-r.Context().Done():
 			return
 		}
@@ -80,15 +88,19 @@ func (a *app) answer(w http.ResponseWriter, r *http.Request, wait time.Duration)
 // target is what deploy is given.
 func (a *app) target() string { return a.Listener.Addr().String() }
 
-// closedPort is an address where nothing listens.
+// closedPort is an address where nothing listens. Its port is none of those that
+// the kernel gives to whoever asks for any, so nobody gets it meanwhile.
 func closedPort(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 100 {
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10000+rand.IntN(20000)))
+		if err == nil {
+			l.Close()
+			return l.Addr().String()
+		}
 	}
-	defer l.Close()
-	return l.Addr().String()
+	t.Fatal("no port is free")
+	return ""
 }
 
 // awaitQuiet waits until an app is not asked for its health any more.

@@ -79,7 +79,7 @@ func TestLeastPrefersTheIdleTarget(t *testing.T) {
 	d.must("deploy", "web", "--lb", "least", "--target", a.target(), "--target", b.target())
 	slow := make(chan string, 1)
 	go func() {
-		_, body := d.get("any.host", "/slow?1s")
+		_, body := d.get("any.host", "/held")
 		slow <- body
 	}()
 	eventually(t, "one is busy", func() error {
@@ -93,6 +93,8 @@ func TestLeastPrefersTheIdleTarget(t *testing.T) {
 		_, body := d.get("any.host", "/")
 		by[body]++
 	}
+	a.release()
+	b.release()
 	if busy := <-slow; by[busy] != 0 {
 		t.Errorf("%s was busy, and %v served", busy, by)
 	}
@@ -107,7 +109,7 @@ func TestMaxInFlight(t *testing.T) {
 	slow := make(chan int, 2)
 	for range 2 {
 		go func() {
-			code, _ := d.get("web.host", "/slow?1s")
+			code, _ := d.get("web.host", "/held")
 			slow <- code
 		}()
 	}
@@ -124,6 +126,7 @@ func TestMaxInFlight(t *testing.T) {
 	if code, _ := d.get("other.host", "/"); code != http.StatusOK {
 		t.Errorf("another service answers %d", code)
 	}
+	a.release()
 	for range 2 {
 		if code := <-slow; code != http.StatusOK {
 			t.Errorf("one of two is answered %d", code)

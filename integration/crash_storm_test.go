@@ -16,9 +16,6 @@ import (
 // connections for alive.
 const crashSlack = 50 * time.Millisecond
 
-// kill is the time from a kill until clients know of it.
-type kill struct{ from, to time.Time }
-
 // killWorker returns when the holder has taken note: as long as a thread of the
 // worker is left, its connections are open.
 func killWorker(d *daemon) (k kill) {
@@ -55,6 +52,9 @@ func TestCrashStorm(t *testing.T) {
 	}
 	s.tally.note("%d kills, %d deploys", n, s.made())
 	s.end("crash storm; what is lost was under way at a kill")
+	for i := range kills {
+		kills[i].to = afterStall(kills[i].to, crashSlack)
+	}
 	for _, o := range s.tally.losses() {
 		if refusal(o.err) {
 			t.Errorf("%s at %s was refused: %v", o.kind, o.begun.Format("15:04:05.000"), o.err)

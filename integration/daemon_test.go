@@ -35,6 +35,7 @@ func TestMain(m *testing.M) {
 		fmt.Fprintf(os.Stderr, "the program does not build: %v\n%s", err, out)
 		os.Exit(1)
 	}
+	go takePulse()
 	code := m.Run()
 	os.RemoveAll(dir)
 	os.Exit(code)

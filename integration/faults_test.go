@@ -28,9 +28,9 @@ type fault struct {
 }
 
 const (
-	faultTimeout = time.Second // --target-timeout of all
-	soon         = 3 * time.Second
-	late         = 10 * time.Second
+	faultTimeout = 4 * time.Second // --target-timeout of those who run into it
+	soon         = 8 * time.Second
+	late         = 15 * time.Second
 )
 
 var block = strings.Repeat("0123456789abcdef", 8192) // 128 KiB
@@ -38,7 +38,7 @@ var block = strings.Repeat("0123456789abcdef", 8192) // 128 KiB
 var faults = []fault{
 	{name: "latency", toxics: []toxic{downstream("latency", map[string]int{"latency": 300})},
 		path: "/block", want: "200 whole", from: 300 * time.Millisecond, to: late},
-	{name: "too much latency", toxics: []toxic{downstream("latency", map[string]int{"latency": 1500})},
+	{name: "too much latency", toxics: []toxic{downstream("latency", map[string]int{"latency": 6000})},
 		path: "/", want: "504", from: faultTimeout, to: late},
 	{name: "reset", toxics: []toxic{downstream("reset_peer", map[string]int{"timeout": 0})},
 		path: "/block", want: "502", to: soon},
@@ -62,7 +62,7 @@ var faults = []fault{
 		path: "/upload", body: block, want: "200 whole", from: 300 * time.Millisecond, to: late},
 	{name: "in pieces", toxics: []toxic{downstream("slicer", map[string]int{"average_size": 500, "size_variation": 499})},
 		path: "/chunks", want: "200 whole", to: late},
-	{name: "slow close behind an answer that has ended", toxics: []toxic{downstream("slow_close", map[string]int{"delay": 4000})},
+	{name: "slow close behind an answer that has ended", toxics: []toxic{downstream("slow_close", map[string]int{"delay": 12000})},
 		path: "/close", want: "200 whole", to: soon},
 	{name: "slow close that ends the answer", toxics: []toxic{downstream("slow_close", map[string]int{"delay": 500})},
 		path: "/until-close", want: "200 whole", from: 500 * time.Millisecond, to: late},
@@ -126,7 +126,10 @@ func TestFaultsBetweenUsAndTheTarget(t *testing.T) {
 // run has a service of its own go through a fault.
 func (f fault) run(t *testing.T, d *daemon, toxi *toxiproxy, a *app, name string, buffered bool) {
 	host := name + ".example"
-	deploy := []string{"deploy", name, "--host", host, "--target", toxi.lead(name, a.target()), "--target-timeout", faultTimeout.String()}
+	deploy := []string{"deploy", name, "--host", host, "--target", toxi.lead(name, a.target())}
+	if f.want == "504" {
+		deploy = append(deploy, "--target-timeout", faultTimeout.String())
+	}
 	if buffered {
 		deploy = append(deploy, "--buffer-requests", "--buffer-responses")
 	}
@@ -267,9 +270,11 @@ func TestResetDuringAWebSocketEndsIt(t *testing.T) {
 func TestHalfClosedTargetsLoseNothing(t *testing.T) {
 	t.Parallel()
 	d := startDaemon(t)
+	closed := make(chan struct{}, 100)
 	target := startRaw(t, func(c net.Conn, r *bufio.Reader) {
 		fmt.Fprint(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
 		c.(*net.TCPConn).CloseWrite()
+		closed <- struct{}{}
 		io.Copy(io.Discard, r)
 	})
 	d.must("deploy", "web", "--target", target.target())
@@ -278,7 +283,9 @@ func TestHalfClosedTargetsLoseNothing(t *testing.T) {
 		method := http.MethodGet // repeated, where it met the close
 		if n%5 == 0 {
 			method = http.MethodPost
-			<-time.After(20 * time.Millisecond) // by now the close has arrived
+			for range min(n, 5) {
+				within(t, "the target shuts its side down", closed)
+			}
 		}
 		response, err := client.Do(d.request(method, "web.example", "/", nil))
 		if err != nil {
@@ -329,7 +336,7 @@ func TestDeploysAcrossFaults(t *testing.T) {
 	}
 
 	heal := toxi.spoil("next", downstream("latency", map[string]int{"latency": 100}))
-	d.must(deploy...)
+	d.must(append(deploy, "--deploy-timeout", "20s", "--health-check-timeout", "5s")...)
 	heal()
 	if _, body := d.get("web.example", "/"); body != "next" {
 		t.Errorf("%q serves, want next: its checks were slow, but in time", body)

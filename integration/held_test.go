@@ -93,12 +93,17 @@ func (d *daemon) worker() (pid int) {
 	return pid
 }
 
+// kill is the time from a kill until clients know of it.
+type kill struct{ from, to time.Time }
+
 // crash kills the worker, and returns when it is gone; the daemon may not be
 // back yet.
-func (d *daemon) crash() (gone time.Time) {
+func (d *daemon) crash() (k kill) {
 	d.t.Helper()
 	pid := d.worker()
+	k.from = time.Now()
 	syscall.Kill(pid, syscall.SIGKILL)
 	awaitEnd(d.t, pid)
-	return time.Now()
+	k.to = time.Now()
+	return k
 }

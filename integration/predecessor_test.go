@@ -45,12 +45,26 @@ func TestDeployWaitsForTheOldProcess(t *testing.T) {
 	d := startLineage(t)
 	a, b := startApp(t, "a"), startApp(t, "b")
 	d.must("deploy", "web", "--target", a.target())
-	answer := d.slow(t, a, "600ms")
+	answer := d.held(t, a)
 	d.upgrade()
-	d.must("deploy", "web", "--target", b.target())
-	if a.finished.Load() != 1 {
+	deployed := make(chan struct{})
+	go func() {
+		defer close(deployed)
+		d.must("deploy", "web", "--target", b.target())
+	}()
+	eventually(t, "the switch", func() error {
+		if _, body := d.get("a.example", "/"); body != "b" {
+			return fmt.Errorf("got %q", body)
+		}
+		return nil
+	})
+	select {
+	case <-deployed:
 		t.Error("the deploy ended while a request of the old process was on the old target")
+	case <-time.After(300 * time.Millisecond):
 	}
+	a.release()
+	within(t, "the deploy", deployed)
 	if body, err := answer(); err != nil || body != "a and close" {
 		t.Errorf("that got %q, %v", body, err)
 	}
@@ -59,7 +73,7 @@ func TestDeployWaitsForTheOldProcess(t *testing.T) {
 	d.upgrade()
 	began := time.Now()
 	d.must("deploy", "web", "--target", a.target(), "--drain-timeout", "500ms")
-	if took := time.Since(began); took < 500*time.Millisecond || took > 10*time.Second {
+	if took := time.Since(began); took < 500*time.Millisecond || awake(began) > 10*time.Second {
 		t.Errorf("the deploy took %v, want the drain's time", took)
 	}
 	if body, err := answer(); err == nil {
@@ -72,13 +86,14 @@ func TestDeployWaitsForTheOldProcess(t *testing.T) {
 // proxy again may wait for the end of both.
 func TestOldProcessFinishesWhenTheNewOneIsKilled(t *testing.T) {
 	t.Parallel()
-	d := startLineage(t, "--shutdown-timeout", "3s")
+	d := startLineage(t, "--shutdown-timeout", "5s")
 	a := startApp(t, "a")
 	d.must("deploy", "web", "--target", a.target())
-	answer, stuck := d.slow(t, a, "700ms"), d.slow(t, a, "1m")
+	answer, stuck := d.held(t, a), d.slow(t, a, "1m")
 	d.upgrade()
 	syscall.Kill(d.newest(), syscall.SIGKILL)
 	awaitEnd(t, d.newest())
+	a.release()
 	if body, err := answer(); err != nil || body != "a and close" {
 		t.Errorf("a request of the old process got %q, %v", body, err)
 	}
@@ -116,21 +131,29 @@ func TestEndOfTheNewProcessEndsTheOldOnes(t *testing.T) {
 	for _, pid := range d.lineage() {
 		awaitEnd(t, pid)
 	}
-	if took := time.Since(began); took > 5*time.Second {
+	if took := awake(began); took > 10*time.Second {
 		t.Errorf("it took %v", took)
 	}
 }
 
 func TestTimeAfterAnUpgradeIsBounded(t *testing.T) {
 	t.Parallel()
-	d := startLineage(t, "--upgrade-timeout", "500ms")
+	const limit = 2 * time.Second
+	d := startLineage(t, "--upgrade-timeout", limit.String())
 	a := startApp(t, "a", echoingSocket())
 	d.must("deploy", "web", "--target", a.target())
 	stuck := d.slow(t, a, "1m")
 	conn, r := upgrade(t, d, "websocket")
+	began := time.Now()
 	d.upgrade()
-	echoes(t, conn, r, "still there")
-	if f, err := readFrame(r); err != nil || f.opcode != 8 || string(f.payload[:2]) != "\x03\xe9" {
+	writeFrame(conn, frame{1, true, []byte("still there")})
+	f, err := readFrame(r)
+	if err == nil && string(f.payload) == "still there" {
+		f, err = readFrame(r)
+	} else if took := time.Since(began); took < limit {
+		t.Errorf("the WebSocket got %+v, %v after %v, want the echo", f, err, took)
+	}
+	if err != nil || f.opcode != 8 || string(f.payload[:2]) != "\x03\xe9" {
 		t.Errorf("the WebSocket got %+v, %v, want Close with 1001", f, err)
 	}
 	if body, err := stuck(); err == nil {

@@ -57,11 +57,11 @@ func (s *strict) keepAlive(kind, host, body string) {
 		var conn net.Conn
 		var r *bufio.Reader
 		for s.wait() {
+			begun := time.Now()
 			if conn != nil && s.looks && !there(conn) {
 				conn.Close()
 				conn = nil
 			}
-			begun := time.Now()
 			var err error
 			if conn == nil {
 				if conn, err = s.dial(); err == nil {

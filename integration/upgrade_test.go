@@ -108,7 +108,6 @@ func TestUpgradesUnderLoadLoseNothing(t *testing.T) {
 }
 
 // paced leaves some of the machine to the processes that start.
-
 func paced(ask func(*http.Client) (string, error)) func(*http.Client) (string, error) {
 	return func(client *http.Client) (string, error) {
 		<-time.After(time.Millisecond)
@@ -117,7 +116,6 @@ func paced(ask func(*http.Client) (string, error)) func(*http.Client) (string, e
 }
 
 // echoingSocket adds a WebSocket that echoes.
-
 func echoingSocket() func(*http.ServeMux) {
 	return switching("websocket", func(conn net.Conn, r *bufio.Reader) {
 		for {
@@ -142,13 +140,22 @@ func echoes(t *testing.T, conn net.Conn, r io.Reader, text string) {
 }
 
 // slow sends a request that the app answers after a while, and returns what reads
-
 // the answer, and whether the connection is to be closed.
-
 func (d *daemon) slow(t *testing.T, a *app, wait string) func() (string, error) {
 	t.Helper()
+	return d.underWay(t, a, "/slow?"+wait)
+}
+
+// held is slow, until the app releases the request.
+func (d *daemon) held(t *testing.T, a *app) func() (string, error) {
+	t.Helper()
+	return d.underWay(t, a, "/held")
+}
+
+func (d *daemon) underWay(t *testing.T, a *app, path string) func() (string, error) {
+	t.Helper()
 	c, before := dial(t, d), a.served.Load()
-	fmt.Fprintf(c, "GET /slow?%s HTTP/1.1\r\nHost: a.example\r\n\r\n", wait)
+	fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: a.example\r\n\r\n", path)
 	awaitServed(t, a, before+1)
 	return func() (string, error) {
 		r := bufio.NewReader(c)
@@ -178,12 +185,13 @@ func TestRequestsFinishInTheProcessWhereTheyBegan(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := a.finished.Load()
-	answer := d.slow(t, a, "700ms")
+	answer := d.held(t, a)
 	old := d.newest()
 	d.upgrade()
 	if !alive(old) || a.finished.Load() != before {
 		t.Fatal("the upgrade waited for a request under way")
 	}
+	a.release()
 	if body, err := answer(); err != nil || body != "a and close" {
 		t.Errorf("a request across the upgrade got %q, %v", body, err)
 	}
@@ -212,7 +220,7 @@ func TestOrdersDuringAnUpgradeReachTheNewProcess(t *testing.T) {
 	d := startLineage(t)
 	a, b := startApp(t, "a"), startApp(t, "b")
 	d.must("deploy", "web", "--target", a.target())
-	answer := d.slow(t, a, "1s")
+	answer := d.held(t, a)
 	codes := make(chan string, 3)
 	order := func(args ...string) {
 		go func() {
@@ -236,6 +244,12 @@ func TestOrdersDuringAnUpgradeReachTheNewProcess(t *testing.T) {
 	})
 	d.refused("an upgrade is under way already", "upgrade")
 	order("stop", "web", "--message", "later")
+	select {
+	case said := <-codes:
+		t.Fatalf("while a request of before is under way: %s", said)
+	case <-time.After(300 * time.Millisecond):
+	}
+	a.release()
 	for range 3 {
 		if said := <-codes; !strings.HasSuffix(said, "exit 0, ") {
 			t.Error(said)
@@ -275,7 +289,7 @@ func TestSecondSignalEndsAtOnce(t *testing.T) {
 	d.cmd.Process.Signal(syscall.SIGINT)
 	select {
 	case <-d.exited:
-	case <-time.After(10 * time.Second):
+	case <-time.After(patience):
 		t.Error("it waits on")
 	}
 	if _, err := stuck(); err == nil {

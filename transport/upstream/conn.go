@@ -47,14 +47,15 @@ func (t *Target) dial(ctx context.Context, deadline time.Time) (*conn, error) {
 	if limit.IsZero() {
 		limit = time.Now().Add(t.options.DialTimeout)
 	}
-	if h, ok := ctx.(Hurried); ok {
-		if within := h.ConnectWithin(); within > 0 && time.Until(limit) > within {
-			limit = time.Now().Add(within)
-		}
-	}
 	dialing, cancel := context.WithDeadline(ctx, limit)
 	defer cancel()
-	nc, err := t.options.DialContext(dialing, "tcp", t.options.Address)
+	connect := func(ctx context.Context) (net.Conn, error) {
+		return t.options.DialContext(ctx, "tcp", t.options.Address)
+	}
+	if h, ok := ctx.(Hurried); ok && h.ConnectWithin() > 0 {
+		connect = within(h.ConnectWithin(), connect)
+	}
+	nc, err := connect(dialing)
 	switch {
 	case err == nil:
 		return newConn(nc)
