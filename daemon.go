@@ -196,7 +196,7 @@ func (d *daemon) run() error {
 		start(func() error { return d.http3.Serve(d.shared) })
 	}
 	start(func() error { return d.control.Serve(d.socket) })
-	go followLoad(scraping)
+	go followLoad(scraping, processorTime)
 	go trimMemory(scraping)
 	if d.scraped != nil {
 		start(func() error { return metrics.Serve(scraping, d.scraped, d.metrics) })

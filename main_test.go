@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httptrace"
 	"os"
 	"strings"
 	"sync"
@@ -38,7 +39,7 @@ func (o *output) String() string {
 // started waits for the start line and returns the HTTP port.
 func (o *output) started(t *testing.T) int {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); <-time.After(5 * time.Millisecond) {
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); <-time.After(5 * time.Millisecond) {
 		for line := range strings.SplitSeq(o.String(), "\n") {
 			var start struct {
 				Msg  string
@@ -95,9 +96,15 @@ func TestNothingIsLeftAfterShutdown(t *testing.T) {
 	}
 	command("pause", "web")
 	command("remove", "two")
-	held := make(chan int, 1)
+	held, sent := make(chan int, 1), make(chan struct{}, 2)
 	go func() {
-		response, err := client.Get(url)
+		trace := &httptrace.ClientTrace{WroteRequest: func(httptrace.WroteRequestInfo) { sent <- struct{}{} }}
+		request, err := http.NewRequestWithContext(httptrace.WithClientTrace(t.Context(), trace), http.MethodGet, url, nil)
+		if err != nil {
+			held <- 0
+			return
+		}
+		response, err := client.Do(request)
 		if err != nil {
 			held <- 0
 			return
@@ -105,6 +112,7 @@ func TestNothingIsLeftAfterShutdown(t *testing.T) {
 		response.Body.Close()
 		held <- response.StatusCode
 	}()
+	<-sent
 	waitForHeld(t, held)
 
 	stop()
@@ -116,7 +124,15 @@ func TestNothingIsLeftAfterShutdown(t *testing.T) {
 	}
 	client.CloseIdleConnections()
 	app.Close()
-	goleak.VerifyNone(t, ignore)
+	for deadline := time.Now().Add(20 * time.Second); ; {
+		err := goleak.Find(ignore)
+		if err == nil {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal(err)
+		}
+	}
 }
 
 // waitForHeld gives a request the time to get to the pause; were it answered,

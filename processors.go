@@ -20,8 +20,9 @@ const (
 )
 
 // followLoad sets how many processors are used by what the process takes of
-// them, until ctx ends. A GOMAXPROCS from the environment stays as it is.
-func followLoad(ctx context.Context) {
+// them, which taken tells, until ctx ends. A GOMAXPROCS from the environment
+// stays as it is.
+func followLoad(ctx context.Context, taken func() time.Duration) {
 	if _, given := os.LookupEnv("GOMAXPROCS"); given {
 		return
 	}
@@ -34,7 +35,7 @@ func followLoad(ctx context.Context) {
 			runtime.SetDefaultGOMAXPROCS()
 			return
 		case now := <-ticker.C:
-			if !d.note(now, processorTime()) {
+			if !d.note(now, taken()) {
 				continue
 			}
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"runtime"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -47,20 +48,43 @@ func TestProcessorsFollowTheLoad(t *testing.T) {
 		t.Skip("there is one processor, or GOMAXPROCS says how many")
 	}
 	all := runtime.GOMAXPROCS(0)
+	var busy atomic.Bool
+	began := time.Now()
+	taken := func() time.Duration {
+		if busy.Load() {
+			return 2 * time.Since(began)
+		}
+		return 0
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan struct{})
-	go func() { defer close(ended); followLoad(ctx) }()
+	go func() { defer close(ended); followLoad(ctx, taken) }()
 
-	until := func(want string, reached func(n int) bool, meanwhile func()) {
+	until := func(want int) {
 		t.Helper()
-		for deadline := time.Now().Add(20 * time.Second); !reached(runtime.GOMAXPROCS(0)); meanwhile() {
+		for deadline := time.Now().Add(20 * time.Second); runtime.GOMAXPROCS(0) != want; <-time.After(glance) {
 			if time.Now().After(deadline) {
-				t.Fatalf("%d processors are used, want %s", runtime.GOMAXPROCS(0), want)
+				t.Fatalf("%d processors are used, want %d", runtime.GOMAXPROCS(0), want)
 			}
 		}
 	}
-	until("one", func(n int) bool { return n == 1 }, func() { <-time.After(glance) })
-	until("all", func(n int) bool { return n == all }, func() {}) // by asking without a pause
+	until(1)
+	busy.Store(true)
+	until(all)
+	busy.Store(false)
+	until(1)
 	cancel()
 	<-ended
+	if n := runtime.GOMAXPROCS(0); n != all {
+		t.Errorf("%d processors are used in the end, want %d", n, all)
+	}
+}
+
+func TestProcessorTimeIsWhatWasUsed(t *testing.T) {
+	before := processorTime()
+	for deadline := time.Now().Add(20 * time.Second); processorTime() < before+50*time.Millisecond; {
+		if time.Now().After(deadline) {
+			t.Fatal("a busy process takes no time")
+		}
+	}
 }

@@ -156,7 +156,8 @@ func (b *container) served() error {
 	return fmt.Errorf("no start line in:\n%s", b.log)
 }
 
-// end signals the first process, and returns how long it took to end.
+// end signals the first process, and returns how long it took to end, but for the
+// time in which the machine stood still.
 func (b *container) end(s syscall.Signal) time.Duration {
 	b.t.Helper()
 	began := time.Now()
@@ -167,7 +168,7 @@ func (b *container) end(s syscall.Signal) time.Duration {
 		b.cmd.Process.Kill()
 		<-b.exited
 	}
-	return time.Since(began)
+	return awake(began)
 }
 
 // exec runs a command that has to succeed, as `docker exec` does.

@@ -146,7 +146,7 @@ func deployUnderWrk(t *testing.T, targets []string, connections int, flags []str
 	d := startDaemon(t)
 	deploy := func(target string) { d.must(append([]string{"deploy", "web", "--target", target}, flags...)...) }
 	deploy(targets[0])
-	cmd := exec.Command(wrk, "-t", "2", "-c", strconv.Itoa(connections), "-d", "3s", "--timeout", "15s", d.url("/"))
+	cmd := exec.Command(wrk, "-t", "2", "-c", strconv.Itoa(connections), "-d", "1m", "--timeout", "15s", d.url("/"))
 	var out logBuffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	if err := cmd.Start(); err != nil {
@@ -156,11 +156,12 @@ func deployUnderWrk(t *testing.T, targets []string, connections int, flags []str
 		<-time.After(350 * time.Millisecond) // wrk's own clock runs; nothing is waited for
 		deploy(targets[(i+1)%2])
 	}
+	cmd.Process.Signal(os.Interrupt) // it ends, and says how it was
 	if err := cmd.Wait(); err != nil {
 		t.Fatalf("wrk: %v\n%s", err, out.String())
 	}
 	said := out.String()
-	if n := wrkRequests(said); n < 100 {
+	if n := wrkRequests(said); n < 50 {
 		t.Errorf("wrk sent %d requests:\n%s", n, said)
 	}
 	if strings.Contains(said, "Non-2xx") || strings.Contains(said, "Socket errors") {

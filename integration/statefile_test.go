@@ -328,9 +328,12 @@ func TestSavesKeepNoFileOpen(t *testing.T) {
 		d.must("stop", "web")
 		d.must("resume", "web")
 	}
-	if after := stateFiles(); after > before {
-		t.Errorf("20 saves left %d files open", after-before)
-	}
+	eventually(t, "20 saves leave no file open", func() error {
+		if after := stateFiles(); after > before {
+			return fmt.Errorf("%d are", after-before)
+		}
+		return nil
+	})
 	files, err := os.ReadDir(filepath.Dir(d.statePath()))
 	if err != nil {
 		t.Fatal(err)
