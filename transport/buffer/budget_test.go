@@ -46,7 +46,7 @@ func TestASpoolDoesNotReturnToMemory(t *testing.T) {
 	before := kept.Load()
 	SetBudget(before)
 	defer SetBudget(defaultBudget)
-	s := NewSpool(Limits{Memory: 1 << 20, Dir: t.TempDir()})
+	s := newSpool(Limits{Memory: 1 << 20, Dir: t.TempDir()})
 	defer s.Close()
 	first, second := bytes.Repeat([]byte("a"), 2*alwaysInMemory), []byte("b")
 	s.Write(first)

@@ -13,7 +13,7 @@ import (
 const victimDir = "BUFFER_TEST_VICTIM_DIR"
 
 func beVictim(dir string) {
-	s := NewSpool(Limits{Dir: dir})
+	s := newSpool(Limits{Dir: dir})
 	s.Write(body(1 << 20))
 	os.Stdout.WriteString("kept")
 	select {}
@@ -41,7 +41,7 @@ func TestNothingIsLeftBehindByAProcessThatIsKilled(t *testing.T) {
 // Where files cannot be created without a name, they lose it at once.
 func TestCreateAndRemove(t *testing.T) {
 	dir := t.TempDir()
-	s := NewSpool(Limits{Dir: dir, create: createAndRemove})
+	s := newSpool(Limits{Dir: dir, create: createAndRemove})
 	s.Write(body(100_000))
 	mustBeEmpty(t, dir)
 	mustRead(t, s.Reader(), body(100_000))

@@ -10,16 +10,13 @@ var errLonger = errors.New("the body is longer than announced")
 
 // Spool keeps a body: the first bytes in memory, the rest in a file. It only
 // grows. Its methods are called by one goroutine at a time; while nothing is
-// written, any number of Readers may read.
+// written, any number of Readers may read. Close must be called.
 type Spool struct {
 	limits Limits
 	memory chain
 	disk   disk
 	probe  [1]byte
 }
-
-// NewSpool returns an empty Spool. Close must be called.
-func NewSpool(limits Limits) *Spool { return &Spool{limits: limits} }
 
 // Len returns the bytes that were written.
 func (s *Spool) Len() int64 { return s.memory.size + s.disk.end }

@@ -12,6 +12,8 @@ import (
 	"testing/iotest"
 )
 
+func newSpool(limits Limits) *Spool { return &Spool{limits: limits} }
+
 func TestSpoolKeepsEverySize(t *testing.T) {
 	for _, size := range sizes {
 		want := body(size)
@@ -22,7 +24,7 @@ func TestSpoolKeepsEverySize(t *testing.T) {
 			t.Run(fmt.Sprintf("%d bytes, %d in memory", size, memory), func(t *testing.T) {
 				l := limits(t)
 				l.Memory = memory
-				s := NewSpool(l)
+				s := newSpool(l)
 				defer s.Close()
 				n, err := s.ReadFrom(bytes.NewReader(want))
 				if n != int64(size) || err != nil || s.Len() != int64(size) {
@@ -72,14 +74,14 @@ func TestSpoolTakesAnyReader(t *testing.T) {
 	} {
 		l := limits(t)
 		l.Memory = 30_000
-		s := NewSpool(l)
+		s := newSpool(l)
 		if _, err := s.ReadFrom(src); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 		mustRead(t, s.Reader(), want)
 		s.Close()
 	}
-	s := NewSpool(limits(t))
+	s := newSpool(limits(t))
 	defer s.Close()
 	if _, err := s.ReadFrom(idleReader{}); err != io.ErrNoProgress {
 		t.Errorf("a reader that gives nothing: %v", err)
@@ -96,7 +98,7 @@ func (idleReader) Read([]byte) (int, error) { return 0, nil }
 func TestSpoolReadersAreIndependent(t *testing.T) {
 	l := limits(t)
 	l.Memory = 10
-	s := NewSpool(l)
+	s := newSpool(l)
 	defer s.Close()
 	io.WriteString(s, "in memory, and in a file")
 	first, second := s.Reader(), s.Reader()
@@ -112,7 +114,7 @@ func TestSpoolRefusesWhatIsTooLarge(t *testing.T) {
 	for _, memory := range []int64{0, 5, 1 << 20} {
 		l := limits(t)
 		l.Memory, l.Size = memory, 10
-		s := NewSpool(l)
+		s := newSpool(l)
 		if n, err := io.WriteString(s, "0123456789"); n != 10 || err != nil {
 			t.Errorf("what just fits: %d, %v", n, err)
 		}
@@ -135,7 +137,7 @@ func TestSpoolTellsOfADiskThatIsFull(t *testing.T) {
 		"Write":    func(s *Spool) error { _, err := s.Write(body(100)); return err },
 		"ReadFrom": func(s *Spool) error { _, err := s.ReadFrom(bytes.NewReader(body(100))); return err },
 	} {
-		s := NewSpool(Limits{Memory: 50, Dir: "/var/spool", create: fullDisk})
+		s := newSpool(Limits{Memory: 50, Dir: "/var/spool", create: fullDisk})
 		err := fill(s)
 		var disk *DiskError
 		if !errors.As(err, &disk) || !errors.Is(err, syscall.ENOSPC) {
@@ -153,7 +155,7 @@ func TestSpoolTellsOfADiskThatIsFull(t *testing.T) {
 
 func TestSpoolTellsOfAFolderThatIsMissing(t *testing.T) {
 	l := Limits{Dir: t.TempDir() + "/missing"}
-	s := NewSpool(l)
+	s := newSpool(l)
 	defer s.Close()
 	if _, err := io.WriteString(s, "x"); !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), l.Dir) {
 		t.Errorf("error is %v", err)
@@ -161,7 +163,7 @@ func TestSpoolTellsOfAFolderThatIsMissing(t *testing.T) {
 }
 
 func TestSpoolTellsOfAFileThatIsCutShort(t *testing.T) {
-	s := NewSpool(Limits{Dir: t.TempDir()})
+	s := newSpool(Limits{Dir: t.TempDir()})
 	defer s.Close()
 	s.Write(body(100))
 	s.disk.file.Truncate(50)
@@ -176,7 +178,7 @@ func TestSpoolTellsOfAFileThatIsCutShort(t *testing.T) {
 
 func TestReaderTellsWhatAWriterDidNotTake(t *testing.T) {
 	for _, memory := range []int64{0, 1 << 20} {
-		s := NewSpool(Limits{Memory: memory, Dir: t.TempDir()})
+		s := newSpool(Limits{Memory: memory, Dir: t.TempDir()})
 		s.Write(body(200_000))
 		var sink bytes.Buffer
 		r := s.Reader()
@@ -206,7 +208,7 @@ func TestSpoolGivesItsFilesBack(t *testing.T) {
 	l := limits(t)
 	l.Memory = 0
 	keep := func() *Spool {
-		s := NewSpool(l)
+		s := newSpool(l)
 		s.Write(body(100))
 		return s
 	}
@@ -228,7 +230,7 @@ func TestSpoolGivesItsFilesBack(t *testing.T) {
 }
 
 func TestChunksGrowWithWhatCame(t *testing.T) {
-	s := NewSpool(limits(t))
+	s := newSpool(limits(t))
 	defer s.Close()
 	src := io.MultiReader(strings.NewReader("x"), iotest.TimeoutReader(strings.NewReader("y")))
 	if err := s.fill(src, 1<<20); err != iotest.ErrTimeout {
@@ -246,7 +248,7 @@ func FuzzSpool(f *testing.F) {
 	f.Add([]byte{3, 255, 0, 1, 1, 255, 4, 0, 1, 9}, uint16(0))
 	dir := f.TempDir()
 	f.Fuzz(func(t *testing.T, steps []byte, memory uint16) {
-		s := NewSpool(Limits{Memory: int64(memory), Dir: dir})
+		s := newSpool(Limits{Memory: int64(memory), Dir: dir})
 		defer s.Close()
 		var all []byte
 		r, at := s.Reader(), 0

@@ -136,11 +136,7 @@ func (p *pair) fail(err error) {
 	})
 }
 
-func (p *pair) close() {
-	p.once.Do(func() {
-		p.end()
-	})
-}
+func (p *pair) close() { p.once.Do(p.end) }
 
 func (p *pair) end() {
 	close(p.broken)

@@ -270,7 +270,7 @@ func TestHTTP3ShutdownCutsOffWhatDoesNotEnd(t *testing.T) {
 }
 
 func TestHTTP3ServeAfterShutdown(t *testing.T) {
-	h := NewHTTP3(Config{TLS: TLSConfig(nil), Handler: ok})
+	h := NewHTTP3(Config{TLS: tlsConfig(nil), Handler: ok})
 	if err := h.Shutdown(t.Context()); err != nil {
 		t.Error(err)
 	}
@@ -291,7 +291,7 @@ func TestHTTP3LostPort(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := NewHTTP3(Config{TLS: TLSConfig(nil), Handler: ok})
+	h := NewHTTP3(Config{TLS: tlsConfig(nil), Handler: ok})
 	served := make(chan error, 1)
 	go func() { served <- h.Serve(quicport.New(conn, 0, quicport.NewKey(), nil)) }()
 	conn.Close()
@@ -340,7 +340,7 @@ func TestHTTP3SmallBuffersAreADetail(t *testing.T) {
 	defer conn.Close()
 	transport := &quic.Transport{Conn: struct{ net.PacketConn }{conn}} // whose buffers cannot be set
 	defer transport.Close()
-	listener, err := NewHTTP3(Config{TLS: TLSConfig(nil), Handler: ok}).listen(transport)
+	listener, err := NewHTTP3(Config{TLS: tlsConfig(nil), Handler: ok}).listen(transport)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -380,7 +380,7 @@ func TestAltSvc(t *testing.T) {
 		return &c, nil
 	}
 	for _, port := range []int{0, 8443} {
-		s := start(t, Config{Handler: own, TLS: TLSConfig(source), HTTP3Port: port})
+		s := start(t, Config{Handler: own, TLS: tlsConfig(source), HTTP3Port: port})
 		for _, h2 := range []bool{false, true} {
 			transport := &http.Transport{ForceAttemptHTTP2: h2, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
 			web := &http.Client{Transport: transport, Timeout: patience}

@@ -39,7 +39,7 @@ func start3(t testing.TB, config Config) *site3 {
 	}
 	log := &lockedBuffer{}
 	config.Log = zerolog.New(log).Level(zerolog.DebugLevel)
-	config.TLS = TLSConfig(func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+	config.TLS = tlsConfig(func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 		if hello.ServerName != "example.com" {
 			return nil, errNoCertificate
 		}

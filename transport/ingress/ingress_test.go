@@ -221,7 +221,7 @@ func secure(t testing.TB, handler Handler) (*site, *http.Client) {
 
 func startSecure(t testing.TB, config Config) (*site, *http.Client) {
 	t.Helper()
-	config.TLS = TLSConfig(func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	config.TLS = tlsConfig(func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 		c := certificate()
 		return &c, nil
 	})

@@ -96,7 +96,7 @@ func TestProxyProtocolComesBeforeTLS(t *testing.T) {
 
 func TestCertificatesAreChosenForWhomTheProxyProtocolNames(t *testing.T) {
 	asked := make(chan string, 1)
-	policy := TLSConfig(func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+	policy := tlsConfig(func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 		asked <- hello.Conn.RemoteAddr().String()
 		c := certificate()
 		return &c, nil

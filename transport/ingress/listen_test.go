@@ -63,7 +63,7 @@ func TestListenErrorsSayWhatToDo(t *testing.T) {
 }
 
 func TestWithoutCertificatesEachHandshakeFails(t *testing.T) {
-	s := start(t, Config{TLS: TLSConfig(nil), Handler: func(exchange.Exchange) { t.Error("a request came through") }})
+	s := start(t, Config{TLS: tlsConfig(nil), Handler: func(exchange.Exchange) { t.Error("a request came through") }})
 	for range 3 {
 		conn, err := tls.Dial("tcp", s.addr, &tls.Config{InsecureSkipVerify: true})
 		if err == nil {

@@ -115,7 +115,7 @@ func TestNoLimitForResponses(t *testing.T) {
 
 func TestASlowHandshakeIsCutOff(t *testing.T) {
 	calm.Try(t, func(t testing.TB, unit time.Duration) {
-		s := start(t, Config{Handler: ok, HeadTimeout: unit, TLS: TLSConfig(nil)})
+		s := start(t, Config{Handler: ok, HeadTimeout: unit, TLS: tlsConfig(nil)})
 		c := s.dial(t)
 		c.send("\x16")
 		if answer, err := c.rest(); answer != "" || err != nil {
@@ -125,7 +125,7 @@ func TestASlowHandshakeIsCutOff(t *testing.T) {
 }
 
 func TestPlainHTTPToTheTLSPortIsTold(t *testing.T) {
-	s := start(t, Config{Handler: ok, TLS: TLSConfig(nil)})
+	s := start(t, Config{Handler: ok, TLS: tlsConfig(nil)})
 	contains(t, s.ask(t, get), "HTTP/1.1 400 Bad Request\r\n", "HTTPS")
 }
 
@@ -255,7 +255,7 @@ func TestHandshakesTakeTurns(t *testing.T) {
 	for _, desks := range []int{2, 4} {
 		done := make(chan struct{})
 		key := &slowKey{Signer: certificate().PrivateKey.(crypto.Signer), expected: int32(desks)}
-		s := start(t, Config{Handler: ok, Crowd: NewCrowd(CrowdLimits{Handshakes: desks}), TLS: TLSConfig(func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+		s := start(t, Config{Handler: ok, Crowd: NewCrowd(CrowdLimits{Handshakes: desks}), TLS: tlsConfig(func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 			if hello.ServerName == "wait.example" {
 				<-done
 			}

@@ -49,8 +49,9 @@ func newLine(conn *net.UnixConn) *line {
 	return &line{conn: conn, raw: raw, frame: make([]byte, 0, maxFrame)}
 }
 
-// newLineFiles makes both ends.
-func newLineFiles() (*net.UnixConn, *os.File, error) {
+// NewLine makes a line between two processes: this one's end, for HandTo, and
+// the file for the other, from which that makes its end with Line.
+func NewLine() (*net.UnixConn, *os.File, error) {
 	end, theirs, err := sockets.Pair(lineKind, "line")
 	if err != nil {
 		return nil, nil, err

@@ -14,7 +14,6 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"net"
-	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -86,8 +85,9 @@ func (p *Port) GenerateConnectionID() (quic.ConnectionID, error) {
 func (p *Port) ConnectionIDLen() int { return idLength }
 
 // HandTo has another process read the port from now on, which sends what is for
-// this one over a line: when it returns, this one reads it no more. If that process is gone, the port comes back to this one,
-// but for good: then somebody else starts one that reads it.
+// this one over a line: when it returns, this one reads it no more. If that
+// process is gone, the port comes back to this one, unless it was given for
+// good: then somebody else starts one that reads it.
 func (p *Port) HandTo(after *net.UnixConn, good bool) {
 	p.mu.Lock()
 	line := newLine(after)
@@ -246,7 +246,3 @@ func generationOf(packet []byte) (generation byte, issued bool) {
 	}
 	return 0, false
 }
-
-// NewLine makes a line between two processes: this one's end, for HandTo, and
-// the file for the other, from which that makes its end with Line.
-func NewLine() (*net.UnixConn, *os.File, error) { return newLineFiles() }
