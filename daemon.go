@@ -63,7 +63,7 @@ type daemon struct {
 func serve(ctx context.Context, o cli.RunOptions, stdout io.Writer) error {
 	signals := watchSignals(ctx)
 	defer signals.stop()
-	limitMemory()
+	limitMemory(os.DirFS("/"))
 	d := &daemon{options: o, signals: signals, lines: accesslog.NewWriter(stdout), metrics: metrics.New(), manager: notify.New()}
 	defer d.lines.Close()
 	d.log, d.access = accesslog.Setup(d.lines, o.Debug), accesslog.New(d.lines)
@@ -104,6 +104,7 @@ func (d *daemon) startActors(records []*spec.Record) (err error) {
 	}
 	d.metrics.Counter("kamal_proxy_actor_panics_total", "Panics that were caught in actors.", d.system.Crashes)
 	d.metrics.Counter("kamal_proxy_panics_total", "Panics that were caught in requests and connections.", crash.Total)
+	d.metrics.Counter("kamal_proxy_log_lines_lost_total", "Lines of the log that its output did not take.", d.lines.Lost)
 	crash.LogTo(d.log)
 	if err := os.MkdirAll(d.options.Data, 0o700); err != nil {
 		d.log.Error().Err(err).Msg("The data folder cannot be made, so no deploy will be accepted until it can")

@@ -14,11 +14,11 @@ import (
 
 // limitMemory makes the collector work harder before the container's memory is
 // used up, where GOMEMLIMIT does not say how much there is.
-func limitMemory() {
-	if _, given := os.LookupEnv("GOMEMLIMIT"); given {
+func limitMemory(root fs.FS) {
+	if os.Getenv("GOMEMLIMIT") != "" { // an empty one says nothing to Go, either
 		return
 	}
-	if limit := memoryLimit(os.DirFS("/")); limit > 0 {
+	if limit := memoryLimit(root); limit > 0 {
 		debug.SetMemoryLimit(limit / 10 * 9) // the rest is for what is not Go's
 		buffer.SetBudget(min(limit/4, 256<<20))
 	}

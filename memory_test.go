@@ -1,6 +1,7 @@
 package main
 
 import (
+	"runtime/debug"
 	"testing"
 	"testing/fstest"
 )
@@ -34,6 +35,24 @@ func TestMemoryLimitOfControlGroups(t *testing.T) {
 		}
 		if got := memoryLimit(root); got != c.want {
 			t.Errorf("%s: %d, want %d", name, got, c.want)
+		}
+	}
+}
+
+func TestMemoryIsLimitedUnlessGOMEMLIMITSaysOtherwise(t *testing.T) {
+	const group = 4 << 30
+	root := fstest.MapFS{
+		"proc/self/cgroup":         &fstest.MapFile{Data: []byte("0::/\n")},
+		"sys/fs/cgroup/memory.max": &fstest.MapFile{Data: []byte("4294967296\n")},
+	}
+	before := debug.SetMemoryLimit(-1)
+	defer debug.SetMemoryLimit(before)
+	for given, want := range map[string]int64{"": group / 10 * 9, "off": 1 << 40, "3GiB": 1 << 40} {
+		t.Setenv("GOMEMLIMIT", given)
+		debug.SetMemoryLimit(1 << 40) // as if Go had read it
+		limitMemory(root)
+		if got := debug.SetMemoryLimit(-1); got != want {
+			t.Errorf("GOMEMLIMIT=%q: %d, want %d", given, got, want)
 		}
 	}
 }

@@ -209,6 +209,9 @@ func TestABlockedOutputHoldsNobodyUp(t *testing.T) {
 		if kept == 0 || kept+told.Lines != lines || told.Level != "ERROR" || told.Msg == "" || told.Time == "" {
 			t.Errorf("%d lines kept, %+v", kept, told)
 		}
+		if lost := w.Lost(); lost != uint64(told.Lines) {
+			t.Errorf("%d lines are counted as lost, %d reported", lost, told.Lines)
+		}
 	})
 }
 
@@ -243,8 +246,42 @@ func TestAFailedWriteIsToldAndSplitsNoOtherLine(t *testing.T) {
 		io.WriteString(w, "three\n")
 		w.Close()
 		all := strings.Join(out.all(), "")
-		if !strings.HasPrefix(all, "one\ntw\nthree\n{") || !strings.HasSuffix(all, `"lines":1}`+"\n") {
+		if !strings.HasPrefix(all, "one\ntw\nthree\n{") || !strings.HasSuffix(all, `"error":"no space left","lines":1}`+"\n") {
 			t.Errorf("got %q", all)
+		}
+		if lost := w.Lost(); lost != 1 {
+			t.Errorf("%d lines are counted as lost", lost)
+		}
+	})
+}
+
+// A disk that has room for a part of the report only is none that may split the
+// next line.
+func TestATornReportSplitsNoOtherLine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		room := 0
+		out := &output{fail: func(p []byte) (int, error) {
+			n := min(room, len(p))
+			if room -= n; n < len(p) {
+				return n, errors.New("no space left")
+			}
+			return n, nil
+		}}
+		w := NewWriter(out)
+		more := func(line string, bytes int) {
+			out.mu.Lock()
+			room += bytes
+			out.mu.Unlock()
+			io.WriteString(w, line)
+			synctest.Wait()
+		}
+		more("one\n", 0)
+		more("two\n", len("two\n")+20)
+		more("three\n", 1000)
+		w.Close()
+		lines := strings.Split(strings.Join(out.all(), ""), "\n")
+		if len(lines) != 5 || lines[0] != "two" || lines[2] != "three" || !strings.HasSuffix(lines[3], `"lines":1}`) {
+			t.Errorf("got %q", lines)
 		}
 	})
 }

@@ -3,11 +3,12 @@ package accesslog
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"io"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/rs/zerolog"
 )
 
 const (
@@ -32,10 +33,12 @@ type Writer struct {
 	done      chan struct{} // closed when the goroutine has ended
 
 	// The goroutine's own.
-	lost int  // lines that no report has told of
-	torn bool // the last line was written in part
+	lost int   // lines that no report has told of
+	why  error // the last that the output said; nil: it does not keep up
+	torn bool  // the last line was written in part
 
-	shared atomic.Int32 // how many say that another process writes there, too
+	shared atomic.Int32  // how many say that another process writes there, too
+	total  atomic.Uint64 // lines that were lost
 
 	mu      sync.Mutex
 	pending []byte
@@ -87,7 +90,9 @@ func (w *Writer) add(lines []byte) int {
 	case w.ended:
 		w.out.Write(appendPlain(nil, lines))
 	case len(w.pending)+len(lines) > maxPending:
-		w.dropped += bytes.Count(lines, newline)
+		n := bytes.Count(lines, newline)
+		w.dropped += n
+		w.total.Add(uint64(n))
 	default:
 		if len(w.pending) == 0 {
 			w.timer.Reset(batchDelay)
@@ -138,7 +143,7 @@ func (w *Writer) flush() {
 func (w *Writer) write(batch []byte) {
 	if w.torn {
 		if _, err := w.out.Write(newline); err != nil {
-			w.lost += bytes.Count(batch, newline)
+			w.miss(batch, err)
 			return
 		}
 		w.torn = false
@@ -148,14 +153,25 @@ func (w *Writer) write(batch []byte) {
 		if w.shared.Load() > 0 {
 			now = atOnce(batch)
 		}
-		written := w.put(batch[:now])
-		batch = batch[now:]
-		if !written {
-			w.lost += bytes.Count(batch, newline)
+		n, err := w.put(batch[:now])
+		if err != nil {
+			w.miss(batch[n:], err)
 			return
 		}
+		batch = batch[now:]
 	}
 }
+
+// miss counts lines that the output did not take, one of them only in part
+// maybe.
+func (w *Writer) miss(lines []byte, why error) {
+	n := bytes.Count(lines, newline)
+	w.lost, w.why = w.lost+n, why
+	w.total.Add(uint64(n))
+}
+
+// Lost returns how many lines were lost.
+func (w *Writer) Lost() uint64 { return w.total.Load() }
 
 // atOnce is how much of batch goes into one write of a shared output: as many
 // whole lines as a pipe takes without those of others between them (pipe(7),
@@ -174,16 +190,14 @@ func atOnce(batch []byte) int {
 	return len(batch)
 }
 
-// put reports whether all was written.
-func (w *Writer) put(batch []byte) bool {
-	n, err := w.out.Write(batch)
-	if err == nil {
-		return true
+// put writes lines, and says how much of them.
+func (w *Writer) put(lines []byte) (n int, err error) {
+	if n, err = w.out.Write(lines); err == nil {
+		return n, nil
 	}
-	n = min(max(n, 0), len(batch))
-	w.lost += bytes.Count(batch[n:], newline)
-	w.torn = n > 0 && batch[n-1] != '\n'
-	return false
+	n = min(max(n, 0), len(lines))
+	w.torn = n > 0 && lines[n-1] != '\n'
+	return n, err
 }
 
 // report tells that lines were lost, or tries again later.
@@ -191,10 +205,15 @@ func (w *Writer) report() {
 	if w.lost == 0 || w.torn {
 		return
 	}
-	_, err := fmt.Fprintf(w.out, `{"time":%q,"level":"ERROR","msg":"Log lines were lost, the output does not keep up","lines":%d}`+"\n",
-		time.Now().Format(time.RFC3339Nano), w.lost)
-	if err == nil {
-		w.lost = 0
+	text := "Log lines were lost, the output does not keep up"
+	if w.why != nil {
+		text = "Log lines were lost, the output did not take them"
+	}
+	var line bytes.Buffer
+	log := zerolog.New(&line)
+	log.Log().Time("time", time.Now()).Str("level", "ERROR").Str("msg", text).AnErr("error", w.why).Int("lines", w.lost).Send()
+	if _, err := w.put(line.Bytes()); err == nil {
+		w.lost, w.why = 0, nil
 	}
 }
 

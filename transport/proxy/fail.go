@@ -121,9 +121,10 @@ func (v *visit) warn(err error, what string) {
 		Str("request_id", v.entry.RequestID).Msg(what)
 }
 
-// giveUp answers with an error page. A response of which a part has been sent
-// is broken off instead, and the log says why; but a client that left then is
-// logged with the status that it got.
+// giveUp answers with an error page. A response that has begun is broken off
+// instead, and the log says why; but a client that left then is logged with the
+// status that it got. What is there of it goes out first: clients repeat a
+// request whose connection ends without a word, a POST, too.
 func (v *visit) giveUp(status int) {
 	if v.tunnel {
 		return // it has closed both its ends
@@ -136,6 +137,9 @@ func (v *visit) giveUp(status int) {
 	}
 	if sent == 0 || status != statusClientGone {
 		v.outcome = status
+	}
+	if sent != 0 && status != statusClientGone {
+		v.x.Flush()
 	}
 	v.x.Abort()
 }
