@@ -131,27 +131,29 @@ func TestTunnelCarriesBothWays(t *testing.T) {
 }
 
 func TestCutBetweenFrames(t *testing.T) {
-	for _, cause := range []error{service.ErrReplaced, service.ErrDrained} {
-		w := startTunnel(t, "WebSocket")
-		send(t, w.client, frame(1, true, 300))
-		receive(t, w.target, frame(1, true, 300))
-		w.cut(cause)
-		expect(t, "client's last", string(rest(t, w.client)), "\x88\x02\x03\xe9")
-		checkMasked(t, rest(t, w.target))
-		// Both say goodbye in turn, and more: nothing of it resets what they read.
-		send(t, w.client, frame(1, true, 9))
-		send(t, w.client, frame(8, true, 2))
-		send(t, w.target, frame(8, false, 2))
-		w.client.CloseWrite()
-		w.target.CloseWrite()
-		w.over(t)
-		if _, err := w.client.Read(make([]byte, 1)); err != io.EOF {
-			t.Errorf("the client's connection ended with %v", err)
+	calm.Try(t, func(t testing.TB, _ time.Duration) {
+		for _, cause := range []error{service.ErrReplaced, service.ErrDrained} {
+			w := startTunnel(t, "WebSocket")
+			send(t, w.client, frame(1, true, 300))
+			receive(t, w.target, frame(1, true, 300))
+			w.cut(cause)
+			expect(t, "client's last", string(rest(t, w.client)), "\x88\x02\x03\xe9")
+			checkMasked(t, rest(t, w.target))
+			// Both say goodbye in turn, and more: nothing of it resets what they read.
+			send(t, w.client, frame(1, true, 9))
+			send(t, w.client, frame(8, true, 2))
+			send(t, w.target, frame(8, false, 2))
+			w.client.CloseWrite()
+			w.target.CloseWrite()
+			w.over(t)
+			if _, err := w.client.Read(make([]byte, 1)); err != io.EOF {
+				t.Errorf("the client's connection ended with %v", err)
+			}
 		}
-	}
+	})
 }
 
-func checkMasked(t *testing.T, got []byte) {
+func checkMasked(t testing.TB, got []byte) {
 	t.Helper()
 	if len(got) != 8 || got[0] != 0x88 || got[1] != 0x82 || got[6]^got[2] != 0x03 || got[7]^got[3] != 0xe9 {
 		t.Errorf("the target received % x, no masked Close frame with 1001", got)
@@ -183,18 +185,20 @@ func TestLaneLeavesAtTheEndOfAFrame(t *testing.T) {
 }
 
 func TestCutWithinAFrameThatEnds(t *testing.T) {
-	w := startTunnel(t, "websocket")
-	big := frame(2, false, 1000)
-	send(t, w.target, big[:500])
-	receive(t, w.client, big[:500])
-	w.cut(service.ErrReplaced)
-	checkMasked(t, rest(t, w.target)) // that way nothing is under way
-	send(t, w.target, big[500:])
-	receive(t, w.client, big[500:])
-	expect(t, "client's last", string(rest(t, w.client)), "\x88\x02\x03\xe9")
-	w.client.Close()
-	w.target.Close()
-	w.over(t)
+	calm.Try(t, func(t testing.TB, _ time.Duration) {
+		w := startTunnel(t, "websocket")
+		big := frame(2, false, 1000)
+		send(t, w.target, big[:500])
+		receive(t, w.client, big[:500])
+		w.cut(service.ErrReplaced)
+		checkMasked(t, rest(t, w.target)) // that way nothing is under way
+		send(t, w.target, big[500:])
+		receive(t, w.client, big[500:])
+		expect(t, "client's last", string(rest(t, w.client)), "\x88\x02\x03\xe9")
+		w.client.Close()
+		w.target.Close()
+		w.over(t)
+	})
 }
 
 func TestCutWithinAFrameThatNeverEnds(t *testing.T) {
