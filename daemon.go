@@ -228,7 +228,7 @@ func (d *daemon) run() error {
 		d.retire()
 	}
 	servers.Wait()
-	d.log.Info().Msg("Server stopped")
+	d.logEnd()
 	return err
 }
 
@@ -238,6 +238,16 @@ func (d *daemon) logStart() {
 		Str("version", cli.Version).Int("pid", os.Getpid()).Str("socket", d.options.Socket).
 		Msg("Server started")
 	d.warnOfTrust()
+}
+
+// logEnd tells the end of the proxy from that of a process whose place another
+// has taken.
+func (d *daemon) logEnd() {
+	message := "Server stopped"
+	if d.succession.fate.Load() == replaced {
+		message = "The process before the upgrade has ended"
+	}
+	d.log.Info().Int("pid", os.Getpid()).Msg(message)
 }
 
 // warnOfFolder tells where others could put a state of theirs in the place of

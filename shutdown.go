@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
 	"sync"
 	"time"
 
@@ -53,7 +54,7 @@ func (d *daemon) part(ctx context.Context) {
 // retire ends this process when another serves in its place: what it has begun
 // it finishes, and stays until the one that it took over from has done so, too.
 func (d *daemon) retire() {
-	d.log.Info().Msg("Server retires, another process serves")
+	d.log.Info().Int("pid", os.Getpid()).Dur("timeout", d.succession.limit).Msg("Another process serves, this one finishes what it has begun")
 	for _, server := range d.web {
 		server.Retire()
 	}
@@ -82,13 +83,13 @@ func (d *daemon) retire() {
 // does at once.
 func (d *daemon) hurry(drained <-chan struct{}, cut func()) {
 	grace := d.options.ShutdownTimeout
-	limit := time.NewTimer(d.options.UpgradeTimeout)
+	limit := time.NewTimer(d.succession.limit)
 	defer limit.Stop()
 	select {
 	case <-drained:
 		return
 	case <-limit.C:
-		d.log.Warn().Dur("timeout", d.options.UpgradeTimeout).Msg("The time after the upgrade is up, what is left ends now")
+		d.log.Warn().Dur("timeout", d.succession.limit).Msg("The time after the upgrade is up, what is left ends now")
 		grace = cutGrace
 	case <-d.lost():
 		d.log.Error().Dur("timeout", grace).

@@ -9,8 +9,8 @@ import (
 
 // signals is what the daemon is told from outside.
 type signals struct {
-	end     context.Context // ends with SIGTERM or SIGINT: end in good order
-	now     context.Context // ends with a second one: cut off what is left
+	end     context.Context // ends with SIGTERM, SIGINT or SIGHUP: end in good order
+	now     context.Context // ends with a second one, but for SIGHUP: cut off what is left
 	upgrade chan struct{}   // SIGUSR2
 	stop    func()
 }
@@ -24,6 +24,9 @@ func watchSignals(ctx context.Context) *signals {
 	s.now, now = context.WithCancel(context.Background())
 	told, stopped := make(chan os.Signal, 4), make(chan struct{})
 	signal.Notify(told, syscall.SIGINT, syscall.SIGTERM, syscall.SIGUSR2)
+	if !signal.Ignored(syscall.SIGHUP) { // nohup
+		signal.Notify(told, syscall.SIGHUP)
+	}
 	s.stop = func() {
 		signal.Stop(told)
 		close(stopped)
@@ -52,6 +55,7 @@ func (s *signals) take(sig os.Signal, end, now func()) {
 		}
 	case s.end.Err() == nil:
 		end()
+	case sig == syscall.SIGHUP: // of a terminal that closes, its shell and the kernel send one each
 	default:
 		now()
 	}

@@ -14,6 +14,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"kamal-proxy/actors/registry"
 	"kamal-proxy/actors/store"
@@ -39,6 +40,7 @@ type succession struct {
 	hurried chan struct{} // closed when the successor is told to end
 	hurry   sync.Once
 	lost    <-chan struct{} // closed when the successor is no more; set before done is closed
+	limit   time.Duration   // for what this process has begun; set before done is closed
 }
 
 const (
@@ -53,8 +55,8 @@ func (s *succession) end() bool {
 }
 
 // upgrade is control.Upgrader.
-func (d *daemon) upgrade(binary string, told control.Progress) error {
-	s := d.succession
+func (d *daemon) upgrade(order control.Upgrade, told control.Progress) error {
+	s, binary := d.succession, order.Binary
 	if !s.trying.CompareAndSwap(false, true) {
 		return errUpgrading
 	}
@@ -74,17 +76,20 @@ func (d *daemon) upgrade(binary string, told control.Progress) error {
 		d.log.Error().Err(err).Msg("Upgrade failed")
 		return err
 	}
-	s.lost = successor.Gone()
+	s.lost, s.limit = successor.Gone(), d.options.UpgradeTimeout
+	if order.Timeout != nil {
+		s.limit = *order.Timeout
+	}
 	close(s.done)
 	d.log.Info().Int("pid", successor.PID()).Str("version", successor.Version).Msg("Upgraded")
 	told(control.Step{Stage: control.Serving, Detail: fmt.Sprintf(
 		"kamal-proxy %s serves as process %d; process %d (%s) finishes what it has begun, for %v at most",
-		successor.Version, successor.PID(), os.Getpid(), cli.Version, d.options.UpgradeTimeout)})
+		successor.Version, successor.PID(), os.Getpid(), cli.Version, s.limit)})
 	return nil
 }
 
 func (d *daemon) upgradeBySignal() {
-	if err := d.upgrade("", func(control.Step) {}); errors.Is(err, errUpgrading) { // it has logged all others
+	if err := d.upgrade(control.Upgrade{}, func(control.Step) {}); errors.Is(err, errUpgrading) { // it has logged all others
 		d.log.Warn().Err(err).Msg("SIGUSR2 changes nothing")
 	}
 }

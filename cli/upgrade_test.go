@@ -28,6 +28,15 @@ func TestUpgradeSaysWhatServesNow(t *testing.T) {
 	if got := d.take(); len(got) != 1 || got[0].body["binary"] != "" {
 		t.Errorf("without --binary it made %+v", got)
 	}
+	if o := execute(t, d.env(), "upgrade", "--upgrade-timeout", "0"); o.code != 0 {
+		t.Errorf("exit %d, %s", o.code, o.stderr)
+	}
+	if got := d.take(); len(got) != 1 || got[0].body["timeout"] != float64(0) {
+		t.Errorf("with a time it made %+v", got)
+	}
+	if o := execute(t, d.env(), "upgrade", "--binary", ""); o.code != 1 || len(d.take()) != 0 || !strings.Contains(o.stderr, "--binary is empty") {
+		t.Errorf("with an empty path: exit %d, %s", o.code, o.stderr)
+	}
 	if o := execute(t, d.env(), "upgrade", "x"); o.code != 1 || len(d.take()) != 0 {
 		t.Errorf("with an argument: exit %d, %s", o.code, o.stderr)
 	}

@@ -95,7 +95,7 @@ func TestSocketIsWhereTheEnvironmentSays(t *testing.T) {
 }
 
 func TestBothSignalsStopGracefully(t *testing.T) {
-	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
+	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP} {
 		d := startDaemon(t)
 		a := startApp(t, "a")
 		d.must("deploy", "web", "--target", a.target())

@@ -24,9 +24,10 @@ func TestFailedUpgradeChangesNothingAndSaysWhy(t *testing.T) {
 	answer := d.slow(t, a, "1s")
 	for _, test := range []struct{ binary, says string }{
 		{script("fails", "#!/bin/sh\necho one >&2\necho 'Error: no luck today' >&2\nexit 1\n", 0o755), "ended (exit status 1) before it was ready and said: no luck today"},
-		{script("silent", "#!/bin/sh\nexit 3\n", 0o755), "ended (exit status 3) before it was ready and said nothing"},
+		{script("silent", "#!/bin/sh\nexit 3\n", 0o755), "ended (exit status 3) before it was ready and said nothing: is it a kamal-proxy?"},
 		{script("forbidden", "#!/bin/sh\n", 0o644), "may not be executed"},
-		{script("garbage", "\x7fELF nonsense", 0o755), "unable to start"},
+		{script("garbage", "\x7fELF nonsense", 0o755), "it is no program for this machine"},
+		{script("uninterpreted", "#!/no/such/shell\n", 0o755), "the interpreter or loader that it names, is not there"},
 		{filepath.Join(d.home, "nowhere"), "there is no program"},
 		{d.home, "is a folder"},
 	} {

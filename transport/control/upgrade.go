@@ -15,12 +15,18 @@ import (
 // Upgrade asks the daemon to put a new process in its place.
 type Upgrade struct {
 	Binary string `json:"binary"` // an absolute path; empty: the daemon's own
+	// Timeout is how long what the old process has begun may take; nil: as long
+	// as its `run --upgrade-timeout` says.
+	Timeout *time.Duration `json:"timeout,omitempty"`
 }
 
 // Validate says what is wrong.
 func (u Upgrade) Validate() error {
 	if u.Binary != "" && !filepath.IsAbs(u.Binary) {
 		return fmt.Errorf("binary is %q: it must be an absolute path", u.Binary)
+	}
+	if u.Timeout != nil && *u.Timeout < 0 {
+		return fmt.Errorf("upgrade-timeout is %v: it must be 0 or longer", *u.Timeout)
 	}
 	return nil
 }
@@ -34,7 +40,7 @@ const (
 
 // Upgrader puts a new process in this one's place, and returns when that
 // serves. With an error nothing has changed.
-type Upgrader func(binary string, told Progress) error
+type Upgrader func(order Upgrade, told Progress) error
 
 var errNoUpgrade = errors.New("this kamal-proxy cannot be upgraded while it runs")
 
@@ -56,7 +62,7 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request) {
 	}
 	caller, since := newCaller(), time.Now()
 	go func() {
-		err := s.config.Upgrade(args.Binary, func(step Step) {
+		err := s.config.Upgrade(args, func(step Step) {
 			step.Elapsed = time.Since(since)
 			caller.notify(step)
 		})

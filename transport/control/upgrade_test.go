@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/rs/zerolog"
 
@@ -26,10 +27,11 @@ func startUpgradable(t *testing.T, upgrade Upgrader) *daemon {
 
 func TestUpgradeTellsItsStepsAndItsEnd(t *testing.T) {
 	var asked string
-	d := startUpgradable(t, func(binary string, told Progress) error {
-		asked = binary
-		told(Step{Stage: Starting, Detail: binary})
-		if binary == "" {
+	var limit *time.Duration
+	d := startUpgradable(t, func(order Upgrade, told Progress) error {
+		asked, limit = order.Binary, order.Timeout
+		told(Step{Stage: Starting, Detail: order.Binary})
+		if order.Binary == "" {
 			return errors.New("no luck")
 		}
 		told(Step{Stage: Serving, Detail: "it serves"})
@@ -50,6 +52,13 @@ func TestUpgradeTellsItsStepsAndItsEnd(t *testing.T) {
 	if err := d.Upgrade(testContext(t), Upgrade{Binary: "x/y"}, nil); err == nil || !strings.Contains(err.Error(), "absolute") || asked != "nothing" {
 		t.Errorf("a relative path: asked for %q, %v", asked, err)
 	}
+	minute, negative := time.Minute, -time.Second
+	if err := d.Upgrade(testContext(t), Upgrade{Binary: "/x/y", Timeout: &minute}, nil); err != nil || limit == nil || *limit != minute {
+		t.Errorf("with a time of its own: %v, %v", limit, err)
+	}
+	if err := d.Upgrade(testContext(t), Upgrade{Binary: "/x/y", Timeout: &negative}, nil); err == nil || !strings.Contains(err.Error(), "0 or longer") {
+		t.Errorf("a negative time: %v", err)
+	}
 	d.Server.config.Upgrade = nil
 	if err := d.Upgrade(testContext(t), Upgrade{}, nil); !strings.Contains(fmt.Sprint(err), "cannot be upgraded") {
 		t.Errorf("without an upgrader: %v", err)
@@ -60,7 +69,7 @@ func TestUpgradeTellsItsStepsAndItsEnd(t *testing.T) {
 func TestUpgradeIsAnsweredWhileTheServerEnds(t *testing.T) {
 	goOn := make(chan struct{})
 	var d *daemon
-	d = startUpgradable(t, func(string, Progress) error {
+	d = startUpgradable(t, func(Upgrade, Progress) error {
 		d.Leave()
 		close(goOn)
 		return nil

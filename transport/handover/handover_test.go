@@ -176,7 +176,7 @@ func TestSuccessorThatIsNotReadySaysWhy(t *testing.T) {
 	for role, want := range map[string]string{
 		"fails":  "port 80 is taken\nby somebody",
 		"says":   "ended (exit status 2) before it was ready and said: no such flag",
-		"silent": "ended (exit status 3) before it was ready and said nothing",
+		"silent": "ended (exit status 3) before it was ready and said nothing: is it a kamal-proxy?",
 		"floods": "ended (exit status 1) before it was ready and said: the end",
 		"killed": "ended (signal: killed) before it was ready",
 		"hangs":  "was not ready after 1s",
@@ -201,7 +201,7 @@ func TestSuccessorThatIsNotReadySaysWhy(t *testing.T) {
 	t.Run("not there", func(t *testing.T) {
 		s := succession("good")
 		s.Binary = "/no/such/program"
-		if _, err := s.Start(t.Context()); err == nil || err.Error() != "unable to start /no/such/program: no such file or directory" {
+		if _, err := s.Start(t.Context()); err == nil || err.Error() != "unable to start /no/such/program: it, or the interpreter or loader that it names, is not there" {
 			t.Errorf("got %v", err)
 		}
 	})

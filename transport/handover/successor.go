@@ -5,11 +5,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -135,6 +137,12 @@ func (n *Successor) start(theirs *os.File) error {
 
 // reasonOf leaves out what os says of where an error came from.
 func reasonOf(err error) error {
+	switch {
+	case errors.Is(err, syscall.ENOEXEC):
+		return fmt.Errorf("%w: it is no program for this machine, name another one", syscall.ENOEXEC)
+	case errors.Is(err, fs.ErrNotExist):
+		return errors.New("it, or the interpreter or loader that it names, is not there")
+	}
 	if path := (*os.PathError)(nil); errors.As(err, &path) {
 		return path.Err
 	}
@@ -194,7 +202,7 @@ func (n *Successor) obituary() error {
 	if said := n.errors.wait(lastWords); said != "" {
 		return fmt.Errorf("%s ended (%v) before it was ready and said: %s", n.succession.Binary, n.state, strings.TrimPrefix(said, "Error: "))
 	}
-	return fmt.Errorf("%s ended (%v) before it was ready and said nothing", n.succession.Binary, n.state)
+	return fmt.Errorf("%s ended (%v) before it was ready and said nothing: is it a kamal-proxy?", n.succession.Binary, n.state)
 }
 
 // PID is the successor's.

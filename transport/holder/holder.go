@@ -101,7 +101,7 @@ func (h *holder) signalled(s syscall.Signal) {
 	switch s {
 	case syscall.SIGCHLD:
 		return
-	case syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT:
+	case syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP:
 		h.end(s)
 		return
 	}

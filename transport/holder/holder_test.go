@@ -243,16 +243,7 @@ func TestTheCodeIsTheWorkers(t *testing.T) {
 		t.Run(steps, func(t *testing.T) {
 			tr := begin(t, steps)
 			tr.awaitMark()
-			if c.signal == syscall.SIGHUP { // goes to who is ready alone, so until it was passed on
-				go func() {
-					for len(tr.end) == 0 {
-						tr.signals <- syscall.SIGHUP
-						time.Sleep(5 * time.Millisecond)
-					}
-				}()
-			} else {
-				tr.signals <- c.signal
-			}
+			tr.signals <- c.signal
 			tr.ends(c.code)
 			tr.started(1)
 		})

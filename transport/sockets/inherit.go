@@ -23,7 +23,7 @@ const (
 var systemdVariables = []string{"LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"}
 
 // Ports are those that the command line asks for; they tell sockets of systemd
-// apart that have no name of ours. 0: none.
+// apart that have no name of ours. 0: any for HTTP and HTTPS, none for metrics.
 type Ports struct{ HTTP, HTTPS, Metrics int }
 
 // Inherit returns the sockets that this process was given. To be called once,
@@ -70,31 +70,47 @@ func (s *Set) fromParent(handed string) error {
 }
 
 // fromSystemd goes by the names that the socket units give, and where these are
-// not ours, by kind and port.
+// not ours, by kind and port. What is left in the end takes, in its order, the
+// places where any port will do.
 func (s *Set) fromSystemd(fds, fdNames string, ports Ports) error {
 	n, err := strconv.Atoi(fds)
 	if err != nil || n < 0 || n > mostFDs {
 		return fmt.Errorf("LISTEN_FDS is %q: it has to be a number from 0 to %d", fds, mostFDs)
 	}
 	names := strings.Split(fdNames, ":")
+	var left []any
 	for i := range n {
 		socket, err := adopt(firstFD + i)
 		if err != nil {
 			return fmt.Errorf("socket %d of the %d that systemd gave cannot be used: %w", i+1, n, err)
 		}
-		name := ""
+		name := ports.match(socket)
 		if i < len(names) && kinds[names[i]] != "" {
 			name = names[i]
-		} else if name = ports.match(socket); name == "" {
+		}
+		if name == "" {
+			left = append(left, socket)
+		} else if err := s.add(name, socket); err != nil {
+			return err
+		}
+	}
+	for _, socket := range left {
+		if !s.addAny(socket, ports) {
 			return fmt.Errorf("systemd gave %s, which is for none of --http-port %d, --https-port %d and --metrics-port %d: "+
 				"make the ports the same, or name it with FileDescriptorName=http (or https, http3, metrics, control) in its socket unit",
 				describe(socket), ports.HTTP, ports.HTTPS, ports.Metrics)
 		}
-		if err := s.add(name, socket); err != nil {
-			return err
-		}
 	}
 	return nil
+}
+
+// addAny adds a listener that no port asks for where any will do, and reports
+// whether there was such a place.
+func (s *Set) addAny(socket any, ports Ports) bool {
+	if _, ok := socket.(*net.TCPListener); !ok {
+		return false
+	}
+	return ports.HTTP == 0 && s.add(HTTP, socket) == nil || ports.HTTPS == 0 && s.add(HTTPS, socket) == nil
 }
 
 func (p Ports) match(socket any) string {
