@@ -138,7 +138,7 @@ func (v *visit) giveUp(status int) {
 	if sent == 0 || status != statusClientGone {
 		v.outcome = status
 	}
-	if sent != 0 && status != statusClientGone {
+	if sent != 0 && status != statusClientGone && !v.panicked {
 		v.x.Flush()
 	}
 	v.x.Abort()
