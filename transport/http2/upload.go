@@ -164,7 +164,7 @@ func (s *stream) awaitUpload() error {
 			s.welcomeUpload()
 			u.wakeAt(limit, &c.mu)
 			defer u.timer.Stop()
-		case !time.Now().Before(limit):
+		case !s.headSent && !time.Now().Before(limit): // with a response, it may take its time
 			return os.ErrDeadlineExceeded
 		}
 		u.arrived.Wait()

@@ -136,6 +136,9 @@ func (s *stream3) WriteHeader(status int) {
 		head["Content-Length"] = nil // keeps quic-go from adding one
 	}
 	s.sent, s.expects = true, false
+	if !s.closed { // what is left of the body may take its time
+		s.SetReadDeadline(time.Time{})
+	}
 	s.writer3.WriteHeader(status)
 }
 
@@ -202,6 +205,9 @@ func (b *body3) await() error {
 	if b.expects {
 		b.expects = false
 		b.writer3.WriteHeader(http.StatusContinue)
+	}
+	if b.sent {
+		return nil
 	}
 	return b.SetReadDeadline(time.Now().Add(b.stall))
 }

@@ -19,17 +19,18 @@ var errUploadClosed = errors.New("the request's body was closed")
 type upload struct {
 	body *http1.Body
 
-	mu      sync.Mutex // guards the rest, and body while nobody reads
-	reading bool
-	closed  bool
-	ended   bool  // read to its end
-	failed  error // of a fill, for the next read; nil: none did
+	mu       sync.Mutex // guards the rest, and body while nobody reads
+	reading  bool
+	closed   bool
+	ended    bool  // read to its end
+	answered bool  // the response has begun: what is left may take its time
+	failed   error // of a fill, for the next read; nil: none did
 }
 
 func (u *upload) begin(body *http1.Body) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.body, u.reading, u.closed, u.ended, u.failed = body, false, false, body.Done(), nil
+	u.body, u.reading, u.closed, u.ended, u.answered, u.failed = body, false, false, body.Done(), false, nil
 }
 
 func (u *upload) read(p []byte) (int, error) {
@@ -105,8 +106,21 @@ func (x *wireExchange) waitForBody() error {
 	if x.upload.closed {
 		return errUploadClosed
 	}
-	x.conn.limit(time.Now(), x.conn.server.bodyStall)
+	if !x.upload.answered {
+		x.conn.limit(time.Now(), x.conn.server.bodyStall)
+	}
 	return nil
+}
+
+// liftLimit lets the client take its time with what is left of the body, now
+// that the response has begun: both may go on for as long as the target likes.
+func (x *wireExchange) liftLimit() {
+	x.upload.mu.Lock()
+	defer x.upload.mu.Unlock()
+	if !x.upload.ended && !x.upload.closed {
+		x.upload.answered = true
+		x.conn.setReadDeadline(time.Time{})
+	}
 }
 
 // sendContinue asks for the body, if the client waits for that (RFC 9110,

@@ -188,6 +188,9 @@ func (x *wireExchange) Respond(status int, header exchange.Header, length int64)
 		NoBody: x.request.Method == http.MethodHead, ToHTTP10: x.old,
 	}
 	x.head.KeepAlive = x.head.Delimited() && x.mayKeep(header)
+	if !x.head.KeepAlive {
+		x.liftLimit()
+	}
 	err := x.begin()
 	x.head.Header = nil
 	return err
