@@ -360,7 +360,7 @@ func TestRequestsThatANewTargetRefusesGoToTheOldOne(t *testing.T) {
 
 func TestALoneTargetThatFailsIsListed(t *testing.T) {
 	d := startDaemon(t)
-	a := startApp(t, "a")
+	a := startAppOn(t, closedPort(t), "a") // which nobody else gets while it is away
 	d.must("deploy", "web", "--target", a.target())
 	before, _, _ := d.run("list")
 	if c := d.conditions("web")[a.target()]; c.Health != "ok" || c.Role != "writer" {

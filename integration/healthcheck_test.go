@@ -115,7 +115,7 @@ func TestFailedDeploySaysWhy(t *testing.T) {
 		"500":     {"--target", a.target(), "--health-check-path", "/500"},
 		"301":     {"--target", a.target(), "--health-check-path", "/301"},
 		"refused": {"--target", closedPort(t)},
-		"resolve": {"--target", "no-such-host.invalid:80"},
+		"resolve": {"--target", strings.Repeat("x", 64) + ":80"}, // no name server is asked for such a name
 		"100ms":   {"--target", a.target(), "--health-check-path", "/slow-check", "--health-check-timeout", "100ms"},
 	} {
 		d.refused(want, append([]string{"deploy", "web", "--deploy-timeout", "0s"}, flags...)...)

@@ -147,7 +147,7 @@ func TestPumaGetsBufferedBodiesWhole(t *testing.T) {
 func TestDeployWaitsForSlowBoot(t *testing.T) {
 	peer(t, "puma")
 	d := startDaemon(t)
-	port, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := net.Listen("tcp", freeAddress(t))
 	if err != nil {
 		t.Fatal(err)
 	}
