@@ -5,6 +5,10 @@ export CGO_ENABLED = 0
 export PATH := $(CURDIR)/bin:$(PATH)
 BUILD   := $(GO) build -trimpath -ldflags "-s -w -X kamal-proxy/cli.Version=$(VERSION)"
 FUZZTIME ?= 30s
+
+# The longest package takes minutes; a slow machine is to tell that it is slow,
+# and not that something hangs.
+PATIENT := -timeout 25m
 SOAK     ?= 10m
 PEERS   := nginx haproxy wrk python3 curl h2load puma pebble h2spec vegeta toxiproxy strace slowhttptest
 
@@ -45,12 +49,12 @@ peers:
 	mv bin/server bin/toxiproxy
 
 test: build
-	$(GO) test ./...
+	$(GO) test $(PATIENT) ./...
 
 # The race detector needs a C compiler.
 race:
 	@integration/need gcc $(PEERS)
-	CGO_ENABLED=1 $(GO) test -race ./...
+	CGO_ENABLED=1 $(GO) test $(PATIENT) -race ./...
 
 lint:
 	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "gofmt would change: $$unformatted"; exit 1; }

@@ -18,6 +18,7 @@ const slowBound = 384 << 10
 // four modes, beside honest clients: these are all answered. `make attack` has
 // each mode alone, for longer and with more connections.
 func TestSlowAttacks(t *testing.T) {
+	t.Parallel()
 	path := peer(t, "slowhttptest")
 	connections, seconds := either(1000, 150), either(10, 4)
 	for mode, flags := range map[string][]string{"streamed": nil, "buffered": buffered} {

@@ -39,7 +39,7 @@ func killWorker(d *daemon) (k kill) {
 // is refused, though a new worker has to start.
 func TestCrashStorm(t *testing.T) {
 	t.Parallel()
-	d := startHeld(t)
+	d := startHeld(t, unhurried)
 	s := &storm{t: t, d: d, crashes: true}
 	s.start(60)
 	var kills []kill

@@ -193,6 +193,7 @@ func TestAPostThatMayHaveBeenReadIsSentOnce(t *testing.T) {
 }
 
 func TestATargetThatResetsIsLeftOutAndComesBackGently(t *testing.T) {
+	t.Parallel()
 	port := strings.Split(closedPort(t), ":")[1]
 	d := startDaemon(t, "--metrics-port", port)
 	good := startApp(t, "good")

@@ -61,6 +61,7 @@ func (m *manager) hears(line string) []string {
 }
 
 func TestServiceManagerHearsHowItIs(t *testing.T) {
+	t.Parallel()
 	m := newManager(t)
 	d := newDaemon(t)
 	d.env = []string{"NOTIFY_SOCKET=" + m.path, "WATCHDOG_USEC=1000000"}
@@ -92,6 +93,7 @@ func TestServiceManagerHearsHowItIs(t *testing.T) {
 
 // A house that is full is alive: a restart would cut off everybody in it.
 func TestAFullHouseIsAlive(t *testing.T) {
+	t.Parallel()
 	m := newManager(t)
 	d := newDaemon(t, "--max-connections", "2", "--shutdown-timeout", "100ms")
 	d.env = []string{"NOTIFY_SOCKET=" + m.path, "WATCHDOG_USEC=1000000"}

@@ -32,7 +32,7 @@ var soakSlack = usage{goroutines: 40, descriptors: 40, rss: 24 << 10}
 // gone.
 func TestSoak(t *testing.T) {
 	t.Parallel()
-	d := startScraped(t, "--http3")
+	d := startScraped(t, "--http3", unhurried)
 	d.log.keepLast(4 << 20)
 	idle := d.usage()
 	s := startStorm(t, d, 40)

@@ -38,6 +38,7 @@ func TestKamalsBufferingFlagsLoseNothing(t *testing.T) {
 }
 
 func TestDeployReturnsAfterSlowRequestsEndedWhereTheyBegan(t *testing.T) {
+	t.Parallel()
 	d := startDaemon(t)
 	apps := []*app{startApp(t, "blue"), startApp(t, "green")}
 	d.must("deploy", "web", "--target", apps[0].target())

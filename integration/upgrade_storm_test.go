@@ -11,7 +11,7 @@ import (
 // still have had requests on them.
 func TestUpgradeStorm(t *testing.T) {
 	t.Parallel()
-	d := startLineage(t, "--http3")
+	d := startLineage(t, "--http3", unhurried)
 	s := startStorm(t, d, 60)
 	n := either(20, 3)
 	var longest time.Duration
@@ -31,7 +31,7 @@ func TestUpgradeStorm(t *testing.T) {
 // Upgrades and deploys that do not wait for each other.
 func TestUpgradeStormBesideDeploys(t *testing.T) {
 	t.Parallel()
-	d := startLineage(t)
+	d := startLineage(t, unhurried)
 	s := startStorm(t, d, 60)
 	n := either(20, 2)
 	var beside sync.WaitGroup

@@ -49,7 +49,7 @@ func (t *Target) dial(ctx context.Context, deadline time.Time) (*conn, error) {
 	}
 	dialing, cancel := context.WithDeadline(ctx, limit)
 	defer cancel()
-	connect := func(ctx context.Context) (net.Conn, error) {
+	var connect connector = func(ctx context.Context) (net.Conn, error) {
 		return t.options.DialContext(ctx, "tcp", t.options.Address)
 	}
 	if h, ok := ctx.(Hurried); ok && h.ConnectWithin() > 0 {

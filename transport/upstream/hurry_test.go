@@ -4,19 +4,17 @@ import (
 	"context"
 	"errors"
 	"net"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 )
 
-// Both the time's end and a connection may wait for a process that stood still:
-// then there is a connection.
-func TestAConnectionThatIsThereInTheEndIsTaken(t *testing.T) {
+func TestAConnectionHasItsTime(t *testing.T) {
 	const limit = time.Second
 	for took, want := range map[time.Duration]string{
-		limit / 2:          "",
-		limit + lastLook/2: "",
-		limit + 2*lastLook: "it took no connection within 1s",
+		limit - 1: "",
+		limit + 1: "it took no connection within 1s",
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			_, err := within(limit, func(ctx context.Context) (net.Conn, error) {
@@ -37,4 +35,28 @@ func TestAConnectionThatIsThereInTheEndIsTaken(t *testing.T) {
 	if !errors.Is(err, refused) {
 		t.Errorf("what is refused at once: %v", err)
 	}
+}
+
+// A timer that comes late, for whatever reason, does not take others along.
+func TestATimeInWhichTheProcessStoodStillIsOneBeat(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began, late := time.Now(), sync.OnceFunc(func() { time.Sleep(time.Minute) })
+		ctx := slowly{t.Context(), late}
+		ended := make(chan time.Duration)
+		afterBeats(ctx, time.Second, func() { ended <- time.Since(began) })
+		if took := <-ended; took != time.Minute+beats*time.Second {
+			t.Errorf("it ended after %v", took)
+		}
+	})
+}
+
+// slowly is a context that takes its time to tell whether it has ended.
+type slowly struct {
+	context.Context
+	wait func()
+}
+
+func (s slowly) Err() error {
+	s.wait()
+	return s.Context.Err()
 }
