@@ -18,6 +18,9 @@ const (
 	// partingGrace is how much longer than for its own requests this process
 	// waits for the one that it took over from, and told to end.
 	partingGrace = 500 * time.Millisecond
+	// pageGrace is how long what was cut off has until its connection is closed:
+	// for an answer that says so, where none had begun.
+	pageGrace = 300 * time.Millisecond
 )
 
 // shutdown ends in the order that loses the least: what waits is answered,
@@ -25,8 +28,10 @@ const (
 func (d *daemon) shutdown() {
 	d.log.Info().Msg("Server stopping")
 	d.tell(d.manager.Stopping("Ending what is under way"))
-	ctx, cancel := context.WithTimeout(d.signals.now, d.options.ShutdownTimeout)
+	ctx, cancel := context.WithCancel(d.signals.now)
 	defer cancel()
+	drained := make(chan struct{})
+	go d.sever(drained, d.options.ShutdownTimeout, cancel)
 	d.registry.Tell(registry.Quiesce{})
 	var parting sync.WaitGroup
 	if d.predecessor != nil {
@@ -35,7 +40,27 @@ func (d *daemon) shutdown() {
 	}
 	d.drain(ctx)
 	parting.Wait()
+	close(drained)
 	d.endActors()
+}
+
+// sever cuts off what has not drained when the grace is over: the requests, so
+// that their clients get an answer, and then the connections.
+func (d *daemon) sever(drained <-chan struct{}, grace time.Duration, cut context.CancelFunc) {
+	defer cut()
+	select {
+	case <-drained:
+		return
+	case <-d.signals.now.Done():
+		return
+	case <-time.After(grace):
+	}
+	d.registry.Tell(registry.Sever{})
+	select {
+	case <-drained:
+	case <-d.signals.now.Done():
+	case <-time.After(pageGrace):
+	}
 }
 
 // part waits until the process that this one took over from has ended.
@@ -101,12 +126,7 @@ func (d *daemon) hurry(drained <-chan struct{}, cut func()) {
 	if d.predecessor != nil {
 		d.predecessor.End()
 	}
-	select {
-	case <-drained:
-	case <-time.After(grace):
-	case <-d.signals.now.Done():
-	}
-	cut()
+	d.sever(drained, grace, cut)
 }
 
 // lost is closed when the successor is gone and nobody starts another one.
@@ -124,7 +144,7 @@ func (d *daemon) drain(ctx context.Context) {
 	drain := func(shutdown func(context.Context) error) {
 		draining.Go(func() {
 			if err := shutdown(ctx); err != nil {
-				d.log.Warn().Err(err).Msg("Requests were cut off, because the time to shut down was up")
+				d.log.Warn().Err(err).Msg("Connections were cut off, because the time to shut down was up")
 			}
 		})
 	}

@@ -108,7 +108,12 @@ func TestEndIsInTimeForDocker(t *testing.T) {
 	if said, err := io.ReadAll(held); err != nil || status(string(said)) != "503" {
 		t.Errorf("a held request got %.40q, %v, want 503", said, err)
 	}
-	if code := <-cut; code != 0 && code != http.StatusGatewayTimeout {
-		t.Errorf("the endless request got %d", code)
+	if code := <-cut; code != http.StatusGatewayTimeout {
+		t.Errorf("the endless request got %d, want 504", code)
+	}
+	for _, r := range d.requests() {
+		if r["query"] == "60s" && r["status"] != float64(http.StatusGatewayTimeout) {
+			t.Errorf("the endless request is logged with %v", r["status"])
+		}
 	}
 }

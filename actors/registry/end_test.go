@@ -42,6 +42,25 @@ func TestQuiesceEndsTunnels(t *testing.T) {
 	})
 }
 
+// When the time to end is up, whoever still waits is told so.
+func TestSeverCutsOffWhatRuns(t *testing.T) {
+	play(t, func(w *world) {
+		w.deployed("web", to("v1:80"))
+		old := w.ask("web.test", "/")
+		drains := w.deploy("web", to("v2:80")).wantWaiting()
+		under := w.ask("web.test", "/")
+		w.registry.Tell(registry.Quiesce{})
+		w.settle()
+		old.wantUncut()
+		under.wantUncut()
+		w.registry.Tell(registry.Sever{})
+		w.settle()
+		old.wantCut(service.ErrEnding)
+		under.wantCut(service.ErrEnding)
+		drains.wantOK()
+	})
+}
+
 func TestShutdownAnswersEverybody(t *testing.T) {
 	play(t, func(w *world) {
 		w.deployed("web", to("v1:80"))

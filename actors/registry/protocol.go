@@ -93,6 +93,10 @@ type Following struct {
 // drain: requests that wait in a pause are answered 503, tunnels are ended.
 type Quiesce struct{}
 
+// Sever is told by main when the time to end is up: what still runs is cut off,
+// with 504 where no answer has begun.
+type Sever struct{}
+
 // Shutdown is told by main when the listeners have ended: it ends the
 // services and is answered when all of them, and the last save, are done.
 type Shutdown struct{ *system.Reply[struct{}] }
@@ -114,6 +118,7 @@ func (TakeBack) registryMessage()    {}
 func (Yield) registryMessage()       {}
 func (Follow) registryMessage()      {}
 func (Quiesce) registryMessage()     {}
+func (Sever) registryMessage()       {}
 func (Shutdown) registryMessage()    {}
 func (fromService) registryMessage() {}
 func (fromStore) registryMessage()   {}

@@ -183,6 +183,8 @@ func (r *registry) command(m Message) {
 		r.follow(m)
 	case Quiesce:
 		r.quiesce()
+	case Sever:
+		r.sever()
 	case Shutdown:
 		r.end(m)
 	}
@@ -317,6 +319,12 @@ func (r *registry) quiesce() {
 	r.abandon()
 	for _, e := range r.byID {
 		e.ref.Tell(service.Quiesce{})
+	}
+}
+
+func (r *registry) sever() {
+	for _, e := range r.byID {
+		e.ref.Tell(service.Sever{})
 	}
 }
 

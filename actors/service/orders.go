@@ -158,6 +158,17 @@ func (s *service) quiesce() {
 	}
 }
 
+// severAll cuts off whatever runs, because the proxy ends.
+func (s *service) severAll() {
+	n := 0
+	for _, p := range append(s.serving(), s.retired...) {
+		n += s.sever(p, ErrEnding, all)
+	}
+	if n > 0 {
+		s.warn().Int("requests", n).Msg("Requests were cut off, because the proxy ends and their time was up")
+	}
+}
+
 func (s *service) endOrders(err error) {
 	queue := s.queue
 	s.queue = nil

@@ -116,6 +116,10 @@ type Shutdown struct{}
 // answered 503, nothing waits any more, and tunnels are ended.
 type Quiesce struct{}
 
+// Sever is sent by the registry when the proxy's time to end is up: what still
+// runs is cut off.
+type Sever struct{}
+
 // Inspect asks how the targets that serve are. The registry forwards it.
 type Inspect struct {
 	*system.Reply[[]Condition]
@@ -159,6 +163,7 @@ func (Conclude) serviceMessage()      {}
 func (Granted) serviceMessage()       {}
 func (Refused) serviceMessage()       {}
 func (Quiesce) serviceMessage()       {}
+func (Sever) serviceMessage()         {}
 func (Shutdown) serviceMessage()      {}
 func (Upgraded) serviceMessage()      {}
 func (Finish) serviceMessage()        {}

@@ -165,6 +165,8 @@ func (s *service) command(m Message) {
 		s.inspect(m)
 	case Quiesce:
 		s.quiesce()
+	case Sever:
+		s.severAll()
 	case Shutdown:
 		s.shutdown()
 	}

@@ -63,6 +63,8 @@ type Upstream interface {
 var (
 	// ErrDrained: the target is drained, and the drain's time was up (504).
 	ErrDrained = errors.New("the drain's time was up")
+	// ErrEnding: the proxy ends, and the time for that was up (504).
+	ErrEnding = errors.New("the proxy's time to end was up")
 	// ErrReplaced: the lease is a tunnel to a target that takes no new
 	// requests any more; tell both ends and close.
 	ErrReplaced = errors.New("the target is being replaced")

@@ -38,6 +38,7 @@ var failures = []struct {
 	{errClientGone, statusClientGone},
 	{service.ErrDrained, http.StatusGatewayTimeout},
 	{service.ErrReplaced, http.StatusGatewayTimeout},
+	{service.ErrEnding, http.StatusGatewayTimeout},
 	{upstream.ErrTimeout, http.StatusGatewayTimeout},
 	{http1.ErrMalformedResponse, http.StatusBadGateway},
 	{errRequestTooLarge, http.StatusRequestEntityTooLarge},
