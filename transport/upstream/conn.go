@@ -64,8 +64,18 @@ func (t *Target) dial(ctx context.Context, deadline time.Time) (*conn, error) {
 	case !deadline.IsZero() && !time.Now().Before(deadline):
 		return nil, fmt.Errorf("unable to connect to %s: %w", t.options.Address, ErrTimeout)
 	default:
-		return nil, fmt.Errorf("unable to connect to %s: %w: %w", t.options.Address, ErrUnreachable, err)
+		return nil, fmt.Errorf("unable to connect to %s: %w: %w", t.options.Address, ErrUnreachable, withoutAddress(err))
 	}
+}
+
+// withoutAddress leaves out what net says of where an error came from: a line
+// that names the target has that already.
+func withoutAddress(err error) error {
+	var op *net.OpError
+	if errors.As(err, &op) && op.Err != nil {
+		return op.Err
+	}
+	return err
 }
 
 func newConn(nc net.Conn) (*conn, error) {

@@ -197,7 +197,7 @@ func (x *call) explain(err error) error {
 	case errors.Is(err, http1.ErrMalformedResponse):
 		return fmt.Errorf("unable to read the response of %s: %w", address, err)
 	default:
-		return fmt.Errorf("unable to get a response from %s: %w: %w", address, ErrBroken, err)
+		return fmt.Errorf("unable to get a response from %s: %w: %w", address, ErrBroken, withoutAddress(err))
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -281,7 +282,12 @@ func TestRefusedConnectionIsUnreachable(t *testing.T) {
 		t.Fatal(err)
 	}
 	l.Close()
-	fails(t, target(t, upstream.Options{Address: l.Addr().String()}), get("/"), upstream.ErrUnreachable)
+	u := target(t, upstream.Options{Address: l.Addr().String()})
+	fails(t, u, get("/"), upstream.ErrUnreachable)
+	want := "unable to connect to " + l.Addr().String() + ": the target cannot be reached: connect: connection refused"
+	if _, err := u.Send(context.Background(), get("/"), nil); err == nil || err.Error() != want || !errors.Is(err, syscall.ECONNREFUSED) {
+		t.Errorf("got %v, want %s", err, want)
+	}
 }
 
 func TestConnectingCountsForTheResponseTimeout(t *testing.T) {
