@@ -196,7 +196,7 @@ func (h *HTTP3) letIn(conn *quic.Conn) bool {
 	if !h.crowd.join(client) {
 		return false
 	}
-	if !h.crowd.enter() {
+	if !h.awaitRoom(conn.Context()) {
 		h.crowd.part(client)
 		return false
 	}
@@ -204,6 +204,24 @@ func (h *HTTP3) letIn(conn *quic.Conn) bool {
 		h.crowd.leave()
 		h.crowd.part(client)
 	})
+	return true
+}
+
+// welcome is how long a new connection waits for room before it is turned away: a
+// little longer than those wait that could make it (see session.mayGo). Browsers
+// then try HTTP/2.
+const welcome = farewell + 100*time.Millisecond
+
+// awaitRoom counts a connection in, when there is room for it. Those behind it
+// wait, too.
+func (h *HTTP3) awaitRoom(conn context.Context) bool {
+	until := time.Now().Add(welcome)
+	for !h.crowd.enter() {
+		if time.Now().After(until) || conn.Err() != nil || h.open.Err() != nil {
+			return false
+		}
+		time.Sleep(roomPause)
+	}
 	return true
 }
 

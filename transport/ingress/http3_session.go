@@ -89,13 +89,19 @@ func (all *sessions) eachIdle(f func(guest)) {
 	open := slices.Collect(maps.Keys(all.open))
 	all.mu.Unlock()
 	for _, s := range open {
-		s.mu.Lock()
-		since, idle := s.since, s.active == 0 && !s.closed
-		s.mu.Unlock()
-		if idle {
+		if since, ok := s.mayGo(); ok {
 			f(guest{since: since.UnixNano(), shared: true, dismiss: s.expire})
 		}
 	}
+}
+
+// mayGo tells since when the connection has been without a request, and whether
+// that is long enough for it to make room: with it goes what of its last response
+// has not reached the client yet.
+func (s *session) mayGo() (since time.Time, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.since, s.active == 0 && !s.closed && time.Since(s.since) >= farewell
 }
 
 // drain has each connection closed when it was without a request for that long.
