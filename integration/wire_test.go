@@ -16,17 +16,21 @@ import (
 func TestStreamsArePassedOnAtOnce(t *testing.T) {
 	for _, flags := range [][]string{nil, {"--buffer-requests", "--buffer-responses"}} {
 		for _, kind := range []string{"text/event-stream", "text/plain"} {
-			t.Run(fmt.Sprint(flags, kind), func(t *testing.T) { streamsAtOnce(t, kind, flags) })
+			t.Run(fmt.Sprint(flags, kind), func(t *testing.T) { streamsAtOnce(t, kind, "", flags) })
 		}
 	}
+	t.Run("known length", func(t *testing.T) { streamsAtOnce(t, "text/plain", "27", nil) })
 }
 
-func streamsAtOnce(t *testing.T, kind string, flags []string) {
+func streamsAtOnce(t *testing.T, kind, length string, flags []string) {
 	d := startDaemon(t)
 	seen := make(chan struct{})
 	a := startApp(t, "a", func(mux *http.ServeMux) {
 		mux.HandleFunc("/stream", func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Type", kind)
+			if length != "" {
+				w.Header().Set("Content-Length", length)
+			}
 			for i := range 3 {
 				fmt.Fprintf(w, "data: %d\n\n", i)
 				w.(http.Flusher).Flush()

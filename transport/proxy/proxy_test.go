@@ -216,6 +216,7 @@ func TestFlushes(t *testing.T) {
 		{"its end comes along", -1, "", iotest.DataErrReader(strings.NewReader("ab")), "respond flush write"},
 		{"events of known length", 2, "text/event-stream; charset=utf-8", parts(), "respond flush write flush write flush"},
 		{"a body that does not wait", -1, "", &ready{Reader: parts()}, "respond write write"},
+		{"a known length that comes slowly", 2, "", slow{parts()}, "respond flush write flush write flush"},
 		{"no body", 0, "", strings.NewReader(""), "respond"},
 	} {
 		target := &fakeTarget{answer: func(context.Context, func(int, exchange.Header) error) (*exchange.Response, error) {
@@ -231,6 +232,13 @@ func TestFlushes(t *testing.T) {
 type ready struct{ io.Reader }
 
 func (*ready) Ready() bool { return true }
+
+func (*ready) Await(time.Duration) bool { return true }
+
+type slow struct{ io.Reader }
+
+func (slow) Ready() bool              { return false }
+func (slow) Await(time.Duration) bool { return false }
 
 func TestLengthsAsTheClientIsTold(t *testing.T) {
 	for _, c := range []struct {

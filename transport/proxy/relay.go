@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"time"
 
 	"kamal-proxy/transport/buffer"
 	"kamal-proxy/transport/exchange"
@@ -99,23 +100,43 @@ func live(response *exchange.Response) bool {
 
 var buffers = sync.Pool{New: func() any { return new([32 << 10]byte) }}
 
-// readier is a body that knows whether its next Read would not wait.
-type readier interface{ Ready() bool }
+// readier is a body that knows whether its next Read would not wait, or waits
+// for that.
+type readier interface {
+	Ready() bool
+	Await(time.Duration) bool
+}
 
-// copy passes a body on. What is live is flushed, its head too, before a wait
-// for more of it; for any other body the ingress knows best.
+// moment is how long a part of a body waits for more of it, to go out with it:
+// many apps write the head and a short body one after the other.
+const moment = 20 * time.Millisecond
+
+// small is the size of a part that the client's connection may hold back; a
+// larger one goes out at once.
+const small = 16 << 10
+
+// soon reports whether more of a body comes before what there is of it is to go
+// out. Nothing waits for what is live.
+func soon(body io.Reader, live bool) bool {
+	b, ok := body.(readier)
+	if !ok {
+		return !live
+	}
+	return b.Ready() || !live && b.Await(moment)
+}
+
+// copy passes a body on. It is flushed, its head too, before a wait for more.
 func (v *visit) copy(body io.Reader, live bool) error {
 	if err := v.expose(); err != nil {
 		return err
 	}
 	part := buffers.Get().(*[32 << 10]byte)
 	defer buffers.Put(part)
-	ready, _ := body.(readier)
-	for held := live; ; {
+	for held := true; ; {
 		if err := v.splice(body); err != nil {
 			return asClientGone(err)
 		}
-		if held && (ready == nil || !ready.Ready()) {
+		if held && !soon(body, live) {
 			if err := v.x.Flush(); err != nil {
 				return asClientGone(err)
 			}
@@ -129,7 +150,7 @@ func (v *visit) copy(body io.Reader, live bool) error {
 			if _, err := v.x.Write(part[:n]); err != nil {
 				return asClientGone(err)
 			}
-			held = live
+			held = live || n < small
 		}
 		if err == io.EOF {
 			return nil

@@ -171,6 +171,28 @@ func (x *call) Ready() bool {
 	return x.closed.Load() || x.conn.reader.Body().Ready()
 }
 
+// Await waits for more of the response's body, or its end, and reports whether
+// some came within d.
+func (x *call) Await(d time.Duration) bool {
+	if x.Ready() {
+		return true
+	}
+	x.hurry(time.Now().Add(d))
+	err := x.conn.awaitInput()
+	x.hurry(time.Time{})
+	return !isTimeout(err) || x.reason() != nil
+}
+
+// hurry moves the deadline of reading alone, since the request may still be
+// written.
+func (x *call) hurry(until time.Time) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.ended == nil {
+		x.conn.SetReadDeadline(until)
+	}
+}
+
 var _ exchange.Source = (*call)(nil)
 
 // Fill implements exchange.Source.
