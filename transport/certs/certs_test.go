@@ -50,7 +50,7 @@ func (j *journal) count(words string) int { return strings.Count(j.String(), wor
 func newPolicy(t testing.TB, edit func(*Config)) (*Policy, *journal) {
 	t.Helper()
 	j := &journal{}
-	config := Config{Log: zerolog.New(j), DefaultCacheDir: t.TempDir(), AskTimeout: patience}
+	config := Config{Log: zerolog.New(j), DefaultCacheDir: t.TempDir(), AskTimeout: patience, Wait: patience}
 	if edit != nil {
 		edit(&config)
 	}

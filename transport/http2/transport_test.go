@@ -293,7 +293,7 @@ func TestH2spec(t *testing.T) {
 		e.Respond(200, nil, 10)
 		io.WriteString(e, "0123456789")
 	}}))
-	out, err := exec.Command(path, "--strict", "--tls", "--insecure", "--port", port).CombinedOutput()
+	out, err := exec.Command(path, "--timeout", "20", "--strict", "--tls", "--insecure", "--port", port).CombinedOutput()
 	if err != nil || !strings.Contains(string(out), " 0 skipped, 0 failed") {
 		t.Errorf("h2spec: %v\n%s", err, out)
 	}
