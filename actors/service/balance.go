@@ -47,22 +47,26 @@ func (r *rotation) pick(o *spec.Options, sticky string, random func(int) int) *t
 	return r.next()
 }
 
-// next returns the target whose turn it is.
+// next returns the target whose turn it is. Where none takes its turn, because
+// all have just come back, they have to: each in its turn.
 func (r *rotation) next() *target {
-	var passed *target
 	for range r.ready {
-		t := r.ready[r.turn]
-		if r.turn++; r.turn == len(r.ready) {
-			r.turn = 0
-		}
-		if t.takes() {
+		if t := r.advance(); t.takes() {
 			return t
 		}
-		if passed == nil {
-			passed = t
-		}
 	}
-	return passed
+	if len(r.ready) == 0 {
+		return nil
+	}
+	return r.advance()
+}
+
+func (r *rotation) advance() *target {
+	t := r.ready[r.turn]
+	if r.turn++; r.turn == len(r.ready) {
+		r.turn = 0
+	}
+	return t
 }
 
 // least returns the one of two targets, chosen at random, that has fewer

@@ -187,6 +187,27 @@ func TestAReturningTargetGetsItsShare(t *testing.T) {
 	}
 }
 
+// Targets that have come back together, as after a restart of the app, share
+// what nobody else can take.
+func TestTargetsThatReturnTogetherShareTheLoad(t *testing.T) {
+	for withheld := 9; withheld > 0; withheld-- {
+		r := &rotation{}
+		for range 3 {
+			r.targets = append(r.targets, &target{healthy: true, withheld: withheld})
+		}
+		r.arrange(false)
+		got := map[*target]int{}
+		for range 300 {
+			got[r.next()]++
+		}
+		for i, x := range r.targets {
+			if n := got[x]; n < 90 || n > 110 {
+				t.Errorf("with %d tenths withheld, target %d gets %d of 300, want about 100", withheld, i, n)
+			}
+		}
+	}
+}
+
 func TestLeastPrefersTheIdleOne(t *testing.T) {
 	r := team("a b c")
 	r.targets[0].underWay, r.targets[1].underWay, r.targets[2].underWay = 9, 2, 1
