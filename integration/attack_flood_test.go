@@ -197,6 +197,7 @@ func TestFloodsByHTTP2(t *testing.T) {
 	crowd(8, 2*len(rows), func(i int) {
 		flood := rows[i/2]
 		f := dialFrames(t, d)
+		f.SetDeadline(time.Now().Add(3 * patience)) // eight floods at a time, of thousands of frames
 		sent := make(chan int, 1)
 		go func() {
 			n := 0

@@ -82,7 +82,7 @@ func phaseBetrayals() []betrayal {
 	rows := []betrayal{
 		{name: "nothing in time", section: "9110 15.6.5", after: hangs, outcome: "504"},
 		{name: "half a head in time", section: "9110 15.6.5", answer: "HTTP/1.1 200 OK\r\nContent-", after: hangs, outcome: "504"},
-		{name: "a head that trickles", section: "9110 15.6.5", answer: strings.Join(strings.Split("HTTP/1.1 200 OK\r\nContent-Length: 2"+strings.Repeat(" ", 100), ""), "{wait}"), after: hangs, outcome: "504"},
+		{name: "a head that trickles", section: "9110 15.6.5", answer: strings.Join(strings.Split("HTTP/1.1 200 OK\r\nContent-Length: 2"+strings.Repeat(" ", 200), ""), "{wait}"), after: hangs, outcome: "504"},
 		{name: "an interim answer alone in time", section: "9110 15.2", answer: flood(1), after: hangs, outcome: "504"},
 
 		{name: "100 that nobody waits for", section: "9110 15.2.1", answer: "HTTP/1.1 100 Continue\r\n\r\n" + fine + "\r\nok", outcome: "200", reused: true},

@@ -63,7 +63,7 @@ func TestAttacksByTargets(t *testing.T) {
 			target := startTraitor(t, rows)
 			d := startDaemon(t)
 			certPath, keyPath, pool := certificate(t, t.TempDir(), "localhost")
-			d.must(append([]string{"deploy", "web", "--target", target.Addr().String(), "--host", "localhost,*.example", "--target-timeout", "4s",
+			d.must(append([]string{"deploy", "web", "--target", target.Addr().String(), "--host", "localhost,*.example", "--target-timeout", "8s",
 				"--tls", "--tls-redirect=false", "--tls-certificate-path", certPath, "--tls-private-key-path", keyPath}, flags...)...)
 			secure := h2Client(pool)
 			defer secure.CloseIdleConnections()

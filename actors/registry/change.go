@@ -108,8 +108,10 @@ func (r *registry) settle(c *change, err error) {
 
 // grant makes a saved change true. The service is told first, and the table
 // changed in the same Receive: whatever was routed before is in the service's
-// inbox before Granted.
+// inbox before Granted. Handshakes do not ask here: they see the change before
+// the service, which may answer at once whoever ordered it.
 func (r *registry) grant(e *entry, c *change) {
+	r.show(c.claim.Record, c.claim.Assets)
 	if !c.told {
 		c.told = true
 		echo := r.echo()
@@ -127,6 +129,10 @@ func (r *registry) adopt(e *entry, record *spec.Record, assets service.Assets) {
 	e.adopt(record, assets)
 	r.table.put(e, &record.Options)
 	r.committed = r.committed.with(e.name, record)
+}
+
+// show has handshakes see what a record says. It comes before a service is told.
+func (r *registry) show(record *spec.Record, assets service.Assets) {
 	r.self.Protect(func() { r.config.Sites.Put(record, assets) })
 }
 
@@ -172,6 +178,7 @@ func (r *registry) goOn(e *entry) {
 
 // drop takes a service's hosts away, and lets it drain.
 func (r *registry) drop(e *entry, asker *service.Asker, timeout time.Duration) {
+	r.self.Protect(func() { r.config.Sites.Remove(e.name) })
 	if !e.leaving {
 		e.leaving = true
 		echo := r.echo()
@@ -180,7 +187,6 @@ func (r *registry) drop(e *entry, asker *service.Asker, timeout time.Duration) {
 		r.conclude(e)
 	}
 	r.table.take(e, &e.record.Options)
-	r.self.Protect(func() { r.config.Sites.Remove(e.name) })
 	r.committed = r.committed.with(e.name, nil)
 	delete(r.entries, e.name)
 }

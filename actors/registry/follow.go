@@ -75,6 +75,7 @@ func (r *registry) follow(m Follow) {
 	if e.record != nil && m.What != service.Deployed {
 		assets = e.assets
 	}
+	r.show(m.Record, assets)
 	echo := r.echo()
 	e.ref.Tell(&service.Follow{Asker: asker, What: m.What, Record: m.Record, Assets: assets, DrainTimeout: m.DrainTimeout, Echo: echo})
 	r.adopt(e, m.Record, assets)

@@ -28,6 +28,7 @@ type world struct {
 	registry registry.Ref
 	disk     *disk
 	log      *locked
+	sites    *sites
 	began    time.Time
 
 	mu        *sync.Mutex
@@ -69,8 +70,9 @@ func newSuccessor(t *testing.T, p registry.Predecessor, mu *sync.Mutex) *world {
 	if w.system, err = system.New(log); err != nil {
 		t.Fatal(err)
 	}
+	w.sites = &sites{w: w}
 	w.registry = registry.Spawn(registry.Config{
-		System: w.system, Log: log, Store: w.disk.spawn(w.system),
+		System: w.system, Log: log, Store: w.disk.spawn(w.system), Sites: w.sites,
 		Connect: w.connect, Check: w.check, MaxHeld: maxHeld, MaxInFlight: maxInFlight,
 		Predecessor: p,
 		Ejected:     func(string) { w.ejected++ },

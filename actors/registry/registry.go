@@ -308,6 +308,7 @@ func (r *registry) restore(m Restore) {
 			r.config.Log.Error().Err(err).Str("service", record.Name).Msg("Two restored services want the same host, the first by name has it")
 		}
 		e := r.spawn(record.Name)
+		r.show(record, restored.Assets)
 		e.ref.Tell(restored)
 		r.adopt(e, record, restored.Assets)
 	}
