@@ -16,7 +16,6 @@ import (
 	"time"
 
 	"github.com/quic-go/quic-go"
-	"github.com/quic-go/quic-go/http3"
 
 	"kamal-proxy/transport/calm"
 	"kamal-proxy/transport/exchange"
@@ -162,41 +161,6 @@ func TestHTTP3IdleConnectionsAreClosed(t *testing.T) {
 		within(t, "the connection is closed", func() bool { return s.sessions.count() == 0 })
 		receive(t, raw3(t, s).Context().Done())
 	})
-}
-
-func TestHTTP3MaxConnections(t *testing.T) {
-	entered, leave := make(chan struct{}, 1), make(chan struct{})
-	s := start3(t, Config{Crowd: NewCrowd(CrowdLimits{Connections: 1}), Handler: func(e exchange.Exchange) {
-		if e.Request().Path == "/slow" {
-			entered <- struct{}{}
-			<-leave
-		}
-		ok(e)
-	}})
-	for range 2 { // the idle one makes room
-		if _, _, err := fetch3(client3(t), request(t, "GET", "https://"+s.addr, nil)); err != nil {
-			t.Fatal(err)
-		}
-		within(t, "it is idle", func() bool {
-			idle := 0
-			s.sessions.eachIdle(func(guest) { idle++ })
-			return idle == 1
-		})
-	}
-	answered := make(chan error, 1)
-	go func() {
-		_, _, err := fetch3(client3(t), request(t, "GET", "https://"+s.addr+"/slow", nil))
-		answered <- err
-	}()
-	receive(t, entered)
-	if _, _, err := fetch3(client3(t), request(t, "GET", "https://"+s.addr, nil)); !errors.Is(err, &http3.Error{Remote: true, ErrorCode: http3.ErrCodeExcessiveLoad}) {
-		t.Errorf("one too many got %v", err)
-	}
-	close(leave)
-	if err := receive(t, answered); err != nil {
-		t.Error(err)
-	}
-	within(t, "all are counted out", func() bool { s.crowd.makeRoom(false); return s.crowd.Open() == 0 })
 }
 
 func TestHTTP3ShutdownLetsRequestsEnd(t *testing.T) {
