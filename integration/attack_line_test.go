@@ -115,6 +115,7 @@ func limitAttacks() []attempt {
 		refused("431", "5.4", "five thousand fields", getOf(strings.Repeat("X: y\r\n", 5000)+"X: y")),
 		refused("431", "5.4", "five thousand fields of nothing", getOf(strings.Repeat("X:\r\n", 5000)+"X:")),
 		refused("431", "5.4", "a head that does not end", "GET / HTTP/1.1\r\nHost: {me}\r\n"+strings.Repeat("X: y\r\n", 60000)),
-		refused("400", "5.4", "two thousand Hosts", "GET / HTTP/1.1\r\n"+strings.Repeat("Host: {me}\r\n", 2000)+"\r\n"),
+		refused("400", "5.4", "a thousand Hosts", "GET / HTTP/1.1\r\n"+strings.Repeat("Host: {me}\r\n", 1000)+"\r\n"),
+		refused("431", "5.4", "two thousand Hosts", "GET / HTTP/1.1\r\n"+strings.Repeat("Host: {me}\r\n", 2000)+"\r\n"),
 	}
 }
