@@ -93,6 +93,8 @@ func (s *Server) eachIdle(f func(guest)) {
 		}
 	})
 	s.http2.EachIdle(func(since time.Time, dismiss func() bool) {
-		f(guest{since: since.UnixNano(), dismiss: dismiss})
+		if now.Sub(since) >= debut {
+			f(guest{since: since.UnixNano(), dismiss: dismiss})
+		}
 	})
 }

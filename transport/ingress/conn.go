@@ -36,6 +36,7 @@ type conn struct {
 	desk    desk                         // of its handshake
 	joined  bool                         // the crowd
 	current atomic.Pointer[wireExchange] // set from a request's head to its end
+	asked   atomic.Bool                  // it has had a request
 	x       *wireExchange                // nil while idle
 	inlet   inlet
 	until   time.Time // the read deadline in force
@@ -262,7 +263,7 @@ func (c *conn) turnAway(states ...int32) bool {
 func (c *conn) guest(now time.Time) (g guest, ok bool) {
 	state, since := c.state.Load(), c.quiet.Load()
 	switch {
-	case state == idle:
+	case state == idle && (c.asked.Load() || since < now.Add(-debut).UnixNano()):
 		return guest{since: since, dismiss: func() bool { return c.turnAway(idle) }}, true
 	case (state == greeting || state == reading) && since < now.Add(-hesitation).UnixNano():
 		return guest{since: since, hesitating: true, dismiss: func() bool { return c.turnAway(greeting, reading) }}, true

@@ -63,6 +63,10 @@ const (
 	// hesitation is how long a handshake or a head may take, where there is no
 	// room for others.
 	hesitation = time.Second
+	// debut is how long a new client has for the first bytes of its first request,
+	// before it has to make room: otherwise those who come would send each other
+	// away, where all the others are being served.
+	debut = 250 * time.Millisecond
 
 	// spare is how many descriptors more than one are freed where there was none,
 	// for commands and for whatever else needs one, and scarcity is how long they

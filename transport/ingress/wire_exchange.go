@@ -87,6 +87,9 @@ func (x *wireExchange) serve() {
 	x.upload.begin(x.reader.Body())
 	x.request.Body = (*uploadTicket)(t)
 	x.conn.current.Store(x)
+	if !x.conn.asked.Load() {
+		x.conn.asked.Store(true)
+	}
 	x.conn.server.handler(t)
 	x.conn.current.Store(nil)
 }
