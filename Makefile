@@ -66,10 +66,11 @@ integration: build
 	KAMAL_PROXY_PEERS=1 $(GO) test -count=1 ./integration/...
 
 # The long forms of what make test has in short: deploys, upgrades, crashes and
-# power cuts under load. They print what became of each kind of request.
+# power cuts under load, one after the other. They print what became of each kind
+# of request.
 storm: build
 	@integration/need vegeta strace
-	KAMAL_PROXY_PEERS=1 KAMAL_PROXY_STORM=1 $(GO) test -count=1 -timeout 60m -v -run 'Storm|PowerCut' ./integration
+	KAMAL_PROXY_PEERS=1 KAMAL_PROXY_STORM=1 $(GO) test -count=1 -parallel 1 -timeout 60m -v -run 'Storm|PowerCut' ./integration
 
 # What attackers do, in its long form; it prints how honest clients fared.
 attack: build
