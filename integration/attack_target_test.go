@@ -85,8 +85,9 @@ func TestAttacksByTargets(t *testing.T) {
 				if right {
 					return
 				}
-				// What is wrong by the table is wrong each time. A reset that was not
-				// noticed before the time-out (504) was seen once in 20,000 answers.
+				// What is wrong by the table is wrong each time. Once in 20,000 answers a
+				// time-out (504) was seen: perhaps of a kept connection whose target hangs
+				// by another row.
 				said := fmt.Sprintf("%s, %s, by %s: got %s, want %s", b.section, b.name, []string{"HTTP/1.0", "HTTP/1.1", "HTTP/2"}[i%3], got, b.outcome)
 				if got, right = ask(); !right || odd.Add(1) > 1 {
 					t.Errorf("%s, then %s", said, got)
