@@ -73,7 +73,9 @@ func (x *call) accept() error {
 	if res.Status == 101 {
 		return x.acceptTunnel()
 	}
-	x.early = x.pumped != nil && !c.received()
+	// The kernel may have taken more in one write than the target will ever read.
+	long := x.pumped != nil || c.written-c.before > partSize
+	x.early = long && !c.received()
 	x.mu.Lock()
 	x.headIn = true
 	if x.ended == nil && !c.reader.Body().Here() {
